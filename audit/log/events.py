@@ -1,0 +1,454 @@
+"""The closed vocabulary of the log: every event type, who may write it, and its fields.
+
+An event type is `source:subject:action`. Each type has one writer role, a closed list of fields with a kind each, and a
+closed list of commitments. The database holds the same list (`log.event_type`) and refuses every other entry in
+`log.append`; `glasscase-verify` checks it again from an export. No Django here: an outsider runs this module.
+
+Source: EU AI Act Art. 12(3) and BJA audit-log contents (what a search must leave behind); RFC 8785 (canonical bytes).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+VERSION: Final = 1
+MAX_ENTRY_BYTES: Final = 4096
+MAX_LIST: Final = 64
+
+UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+CODE: Final = r"[a-z0-9][a-z0-9_.:-]{0,79}"
+# The same patterns stand in audit/log/sql/020_append.sql; tests/audit/log/test_registry.py compares the two.
+SCALARS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        "id": re.compile(rf"{UUID}"),
+        "hash": re.compile(r"[0-9a-f]{64}"),
+        "nonce": re.compile(r"[0-9a-f]{32}"),
+        "code": re.compile(CODE),
+    }
+)
+LISTS: Final[Mapping[str, str]] = MappingProxyType({"ids": "id", "codes": "code"})
+MAX_INTEGER: Final = 2**53 - 1
+
+ENVELOPE: Final[Mapping[str, str]] = MappingProxyType(
+    {"v": "int", "type": "code", "id": "id", "at": "int", "nonce": "nonce"}
+)
+ENVELOPE_OPTIONAL: Final[Mapping[str, str]] = MappingProxyType({"actor": "id", "role": "code"})
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event type.
+
+    `writer` is the database role (without prefix) whose append wrapper accepts it, `fields` and `optional` map a field to
+    its kind, `commits` names the salted commitments that the entry may carry under `c`, `sentence` is what it says.
+    """
+
+    type: str
+    writer: str
+    sentence: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    optional: Mapping[str, str] = field(default_factory=dict)
+    commits: tuple[str, ...] = ()
+
+
+def _event(
+    type_: str,
+    writer: str,
+    sentence: str,
+    fields: str = "",
+    optional: str = "",
+    commits: str = "",
+) -> Event:
+    def kinds(text: str) -> dict[str, str]:
+        return dict(part.split("=", 1) for part in text.split())
+
+    return Event(type_, writer, sentence, kinds(fields), kinds(optional), tuple(commits.split()))
+
+
+_REQUEST = "request=id case=id requester=id purpose=code offence=code legal_basis=code gallery=id"
+
+REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
+    {
+        event.type: event
+        for event in (
+            # People
+            _event("core:user:signed_in", "app", "A person signed in.", "user=id"),
+            _event("core:user:signed_out", "app", "A person signed out.", "user=id"),
+            _event("core:user:sign_in_failed", "app", "A sign-in failed.", "reason=code", "user=id", "username"),
+            _event(
+                "core:user:added",
+                "app",
+                "A person was added.",
+                "user=id roles=codes",
+                "training_until=int",
+                "username full_name badge_number agency",
+            ),
+            _event(
+                "core:user:roles_changed", "app", "A person's roles were changed.", "user=id roles=codes previous=codes"
+            ),
+            _event(
+                "core:user:training_recorded", "app", "A person's training was recorded.", "user=id training_until=int"
+            ),
+            _event("core:user:deactivated", "app", "A person's account was closed.", "user=id"),
+            _event(
+                "core:user:credential_changed", "app", "A person's way to sign in was changed.", "user=id kind=code"
+            ),
+            _event("core:token:issued", "app", "An API token was issued.", "user=id token=id"),
+            _event("core:token:revoked", "app", "An API token was revoked.", "user=id token=id"),
+            _event("core:command:used", "app", "A command acted in a person's name.", "user=id command=code"),
+            # Approvers and policy, written by the gate itself
+            _event(
+                "gate:approver:enrolled",
+                "gate_owner",
+                "An approval secret was enrolled.",
+                "approver=id replaced=bool",
+            ),
+            _event("gate:approver:revoked", "gate_owner", "An approval secret was revoked.", "approver=id"),
+            _event(
+                "gate:approver:locked",
+                "gate_owner",
+                "An approver was locked after wrong or unanswered proposals.",
+                "approver=id proposals=int",
+            ),
+            _event("gate:approver:unlocked", "gate_owner", "An approver was unlocked.", "approver=id"),
+            _event("gate:approver:notified", "notifier", "An approver was told of a proposal.", "approver=id entry=id"),
+            _event(
+                "gate:proposal:made",
+                "gate_owner",
+                "An approval was proposed in an approver's name.",
+                "proposal=id approver=id act=code params=hash",
+                "subject=id",
+            ),
+            _event(
+                "gate:proposal:failed",
+                "gate_owner",
+                "A proposal carried a wrong approval secret.",
+                "proposal=id approver=id",
+            ),
+            _event(
+                "gate:evaluation:adopted",
+                "gate_owner",
+                "An evaluation and its threshold were adopted for a face model.",
+                "model=hash report=hash verdict=code threshold=int acceptance_policy=code expires=int approvers=ids",
+            ),
+            _event(
+                "gate:policy:set",
+                "gate_owner",
+                "A limit or switch of the gate was changed.",
+                "setting=code previous=int value=int approvers=ids",
+            ),
+            _event(
+                "gate:exemption:set",
+                "gate_owner",
+                "Approval was made needed or not needed for a gallery and purpose.",
+                "gallery=id purpose=code exempt=bool approvers=ids",
+            ),
+            _event("gate:hold:placed", "gate_owner", "A legal hold was placed.", "subject=id"),
+            _event("gate:hold:lifted", "gate_owner", "A legal hold was lifted.", "subject=id approvers=ids"),
+            # Cases
+            _event("search:case:imported", "app", "A case was imported.", "case=id offence=code", commits="number"),
+            _event(
+                "search:case:opened",
+                "app",
+                "A case was opened.",
+                "case=id offence=code confirmed=bool",
+                commits="number",
+            ),
+            _event("search:case:confirmed", "app", "A case was confirmed.", "case=id"),
+            _event("search:case:assigned", "app", "Officers were assigned to a case.", "case=id officers=ids"),
+            _event("search:case:closed", "app", "A case was closed.", "case=id"),
+            _event("search:case:reopened", "app", "A case was reopened.", "case=id"),
+            # The life of a search
+            _event(
+                "search:request:submitted",
+                "app",
+                "A search was requested.",
+                f"{_REQUEST} edition=int emergency=bool law_pack=code faces=int",
+                "threshold=int k=int",
+                "case_number justification photo box original",
+            ),
+            _event(
+                "search:request:refused",
+                "app",
+                "A search was refused.",
+                "reasons=codes law_pack=code",
+                "request=id case=id requester=id purpose=code offence=code gallery=id channel=code",
+                "case_number justification photo original",
+            ),
+            _event("search:request:held", "app", "A search was held for counsel.", "request=id reasons=codes"),
+            _event(
+                "search:request:cleared",
+                "app",
+                "Counsel decided a held search.",
+                "request=id decision=code",
+                commits="note",
+            ),
+            _event(
+                "search:request:rejected",
+                "app",
+                "An approver turned a search down.",
+                "request=id",
+                commits="note",
+            ),
+            _event("search:request:expired", "app", "A search request expired unused.", "request=id"),
+            _event("search:request:failed", "app", "A search could not be run.", "request=id reason=code"),
+            _event(
+                "search:quality:overridden",
+                "app",
+                "A supervisor accepted a probe below the quality limits.",
+                "request=id shortfalls=codes",
+                commits="note",
+            ),
+            _event(
+                "search:attachment:filed",
+                "app",
+                "A document was attached to a search.",
+                "request=id kind=code",
+                commits="file",
+            ),
+            _event(
+                "search:request:approved",
+                "gate_owner",
+                "An approver approved a search.",
+                "request=id approver=id proposal=id params=hash approval_proof=code",
+            ),
+            _event("search:request:withdrawn", "gate_owner", "A search was withdrawn.", "request=id"),
+            _event(
+                "search:intent:filed",
+                "app",
+                "The intent of a search was filed.",
+                f"{_REQUEST} edition=int model=hash threshold=int k=int emergency=bool claim=hash expires=int params=hash",
+                commits="photo box case_number justification",
+            ),
+            _event(
+                "search:probe:bound",
+                "gate_owner",
+                "A search was bound to one embedding.",
+                "request=id intent=id edition=int version=int emergency=bool",
+                "approval=id deadline=int",
+                "embedding",
+            ),
+            _event(
+                "search:result:stored",
+                "gate_owner",
+                "A search was run and its result stored.",
+                "request=id intent=id bound=id edition=int version=int templates=int threshold=int k=int method=code started=int",
+                commits="candidates candidates_micro",
+            ),
+            _event(
+                "search:candidates:viewed",
+                "app",
+                "The candidates of a search were read.",
+                "request=id viewer=id",
+            ),
+            _event("search:outcome:sealed", "gate_owner", "A result was sealed.", "request=id reason=code"),
+            _event(
+                "search:result:replayed",
+                "gate_owner",
+                "A search was run again and compared.",
+                "request=id comparison=code expunged=int near_threshold=int approver=id",
+            ),
+            _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
+            _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
+            # Galleries
+            _event(
+                "gallery:gallery:created",
+                "app",
+                "A gallery was created.",
+                "gallery=id legal_basis=code retention_days=int",
+                commits="name",
+            ),
+            _event(
+                "gallery:edition:registered",
+                "gallery_owner",
+                "A gallery edition was registered.",
+                "gallery=id edition=int model=hash dimension=int approver=id",
+            ),
+            _event(
+                "gallery:edition:switched",
+                "gallery_owner",
+                "A gallery was switched to an edition.",
+                "gallery=id edition=int approver=id",
+            ),
+            _event(
+                "gallery:batch:opened",
+                "gallery_owner",
+                "An enrolment batch was opened.",
+                "edition=int batch=int claim=hash",
+            ),
+            _event(
+                "gallery:batch:discarded",
+                "gallery_owner",
+                "An enrolment batch was discarded.",
+                "edition=int batch=int templates=int",
+            ),
+            _event(
+                "gallery:batch:sealed",
+                "gallery_owner",
+                "An enrolment batch was sealed.",
+                "edition=int batch=int templates=int digest=hash version=int",
+            ),
+            _event(
+                "gallery:template:removed",
+                "gallery_owner",
+                "Templates were removed from searches.",
+                "edition=int version=int templates=int digest=hash approver=id",
+            ),
+            _event(
+                "gallery:person:expunged",
+                "gallery_owner",
+                "A person was expunged from every edition.",
+                "person=id templates=int approver=id",
+            ),
+            _event(
+                "gallery:enrolment:started",
+                "app",
+                "An enrolment was started.",
+                "run=id gallery=id edition=int photos=int",
+                commits="manifest",
+            ),
+            _event(
+                "gallery:enrolment:finished",
+                "app",
+                "An enrolment was finished.",
+                "run=id gallery=id edition=int enrolled=int left_out=int",
+                commits="report",
+            ),
+            _event(
+                "gallery:enrolment:failed",
+                "app",
+                "An enrolment stopped before its end.",
+                "run=id gallery=id edition=int reason=code",
+            ),
+            _event(
+                "gallery:photos:erased",
+                "app",
+                "Enrolled photos were erased with their keys.",
+                "gallery=id photos=int reason=code",
+            ),
+            _event("gallery:gallery:viewed", "app", "A gallery's list was read.", "gallery=id"),
+            # Face models and evaluations
+            _event(
+                "model:licence:acknowledged",
+                "app",
+                "The licence of a face model was acknowledged.",
+                "model=hash licence_status=code",
+            ),
+            _event(
+                "evaluation:run:started",
+                "app",
+                "An evaluation was started.",
+                "run=id model=hash set=hash",
+            ),
+            _event(
+                "evaluation:report:published",
+                "app",
+                "An evaluation's report was published.",
+                "run=id model=hash set=hash report=hash verdict=code acceptance_policy=code threshold=int",
+            ),
+            _event("evaluation:run:failed", "app", "An evaluation failed.", "run=id reason=code"),
+            _event("evaluation:report:downloaded", "app", "An evaluation's report was downloaded.", "run=id file=code"),
+            # The vault and the log itself
+            _event(
+                "vault:record:viewed",
+                "app",
+                "Sealed values of an entry were opened.",
+                "entry=id viewer=id",
+            ),
+            _event(
+                "vault:record:erased",
+                "vault_owner",
+                "A record's values were erased.",
+                "record=id values=int approver=id",
+            ),
+            _event("log:entries:viewed", "app", "Entries were read in the log browser.", "first=int last=int"),
+            _event("log:bundle:served", "app", "Entry bundles were served to a token.", "token=id"),
+            _event("log:export:made", "app", "The log was exported.", "size=int"),
+            _event("log:key:announced", "signer", "A signing key was announced.", "key=hash"),
+            _event("log:key:rotated", "signer", "The signing key was rotated.", "previous=hash key=hash"),
+            _event("log:database:maintained", "migrate", "The database was migrated.", "migrations=int"),
+        )
+    }
+)
+WRITERS: Final = ("app", "gate_owner", "gallery_owner", "vault_owner", "signer", "notifier", "migrate")
+
+
+def _fits(kind: str, value: Any) -> bool:
+    pattern = SCALARS.get(kind)
+    if pattern is not None:
+        return type(value) is str and pattern.fullmatch(value) is not None
+    if kind == "int":
+        return type(value) is int and -MAX_INTEGER <= value <= MAX_INTEGER
+    if kind == "bool":
+        return type(value) is bool
+    return type(value) is list and len(value) <= MAX_LIST and all(_fits(LISTS[kind], item) for item in value)
+
+
+def check(entry: Mapping[str, Any]) -> str | None:
+    """The first thing that is wrong with a decoded entry, as a sentence; None when nothing is."""
+    event = REGISTRY.get(entry.get("type", ""))
+    if event is None:
+        return "the event type is not in the registry"
+    if entry.get("v") != VERSION or type(entry["v"]) is not int:
+        return "the version is not 1"
+    expected = 0
+    for fields, required in (
+        (ENVELOPE, True),
+        (event.fields, True),
+        (ENVELOPE_OPTIONAL, False),
+        (event.optional, False),
+    ):
+        for name, kind in fields.items():
+            if name in entry:
+                expected += 1
+                if not _fits(kind, entry[name]):
+                    return f"field {name} is not of kind {kind}"
+            elif required:
+                return f"field {name} is missing"
+    commitments = entry.get("c")
+    if commitments is not None:
+        expected += 1
+        if type(commitments) is not dict or not commitments:
+            return "the commitments are not an object"
+        for name, value in commitments.items():
+            if name not in event.commits:
+                return f"commitment {name} is not in the registry"
+            if not _fits("hash", value):
+                return f"commitment {name} is not a SHA-256"
+    if expected != len(entry):
+        return "a field is not in the registry"
+    return None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entry = dict(pairs)
+    if len(entry) != len(pairs):
+        raise ValueError("a key stands twice")
+    return entry
+
+
+def problem(body: bytes) -> str | None:
+    """What is wrong with the bytes of an entry, as a sentence; None when they are canonical and follow the registry.
+
+    Entries hold only ASCII strings over a closed alphabet, integers within ±(2^53-1), booleans, lists and one object, so
+    sorted keys and compact separators are the canonical form of RFC 8785.
+    """
+    if len(body) > MAX_ENTRY_BYTES:
+        return f"the entry is longer than {MAX_ENTRY_BYTES} bytes"
+    try:
+        entry = json.loads(body, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return "the entry is not a JSON object with unique keys"
+    if not isinstance(entry, dict):
+        return "the entry is not a JSON object"
+    wrong = check(entry)
+    if wrong is not None:
+        return wrong
+    if json.dumps(entry, sort_keys=True, separators=(",", ":")).encode() != body:
+        return "the entry is not in canonical form"
+    return None
