@@ -1,0 +1,151 @@
+"""`glasscase-verify`: checks a published log, and receipts from it, without the people who run it.
+
+    glasscase-verify LOG --key VKEY [--old CHECKPOINT] [--receipt FILE --entry FILE] [--witness FILE --quorum N]
+
+Without LOG only the receipt is checked. `--witness` counts cosignatures on the checkpoint of LOG, or of the receipt
+where LOG is left out. The last line is `OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>`
+(exit 1); `audit.log.check` lists the categories. Needs Python alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from audit.log.check import Earlier, Refused, check_log, check_receipt, check_witnesses
+from audit.log.checkpoint import (
+    COSIGNATURE,
+    ED25519,
+    NoteError,
+    SignedCheckpoint,
+    VerifierKey,
+    encode_base64,
+    open_checkpoint,
+)
+from audit.log.sources import Unreadable, open_source
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Refused("input", f"{path} cannot be read: {error.strerror}") from None
+
+
+def _parse_keys(vkeys: Iterable[str], algorithm: int, whose: str) -> list[VerifierKey]:
+    try:
+        keys = [VerifierKey.parse(vkey) for vkey in vkeys]
+    except NoteError as error:
+        raise Refused("input", str(error)) from None
+    for key in keys:
+        if key.algorithm != algorithm:
+            raise Refused("input", f"the key of {key.name!r} is not {whose}")
+    return list(dict.fromkeys(keys))
+
+
+def _read_witnesses(path: str) -> list[VerifierKey]:
+    """A text file with one vkey a line; empty lines and lines that begin with # are left out."""
+    try:
+        lines = [line.strip() for line in _read_file(path).decode().splitlines()]
+    except UnicodeDecodeError:
+        raise Refused("input", f"{path} is not a text file") from None
+    witnesses = _parse_keys((line for line in lines if line and not line.startswith("#")), COSIGNATURE, "a witness's")
+    # A witness with two keys would count twice; the cosignature does not bind its name.
+    if len({key.name for key in witnesses}) < len(witnesses) or len({key.public_key for key in witnesses}) < len(
+        witnesses
+    ):
+        raise Refused("input", f"{path} names one witness twice")
+    return witnesses
+
+
+class _ProgressLine:
+    """Tells on stderr how far a long check is, every two seconds."""
+
+    PAUSE = 2.0  # seconds
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, size: int) -> None:
+        if time.monotonic() - self._last >= self.PAUSE:
+            self._last = time.monotonic()
+            print(f"{done:,} of {size:,} entries checked", file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="glasscase-verify", description="Checks a published Glasscase log, and receipts from it."
+    )
+    add = parser.add_argument
+    add("log", metavar="LOG", nargs="?", help="directory, zip file or http(s) address; may be left out with --receipt")
+    add("--key", metavar="VKEY", action="append", required=True, help="the log's verifier key; repeat after a rotation")
+    add(
+        "--old", metavar="CHECKPOINT", action="append", default=[], help="a checkpoint you kept; the log must extend it"
+    )
+    add("--receipt", metavar="FILE", help="a .tlog-proof file you were given")
+    add("--entry", metavar="FILE", help="the entry that the receipt is for, byte for byte")
+    add("--witness", metavar="FILE", help="verifier keys of the witnesses you trust, one a line")
+    add("--quorum", metavar="N", type=int, help="how many of them must have cosigned (all of them when left out)")
+    add("--token", metavar="TOKEN", help="token for reading the entries from an http(s) address")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
+    keys = _parse_keys(arguments.key, ED25519, "a log's")
+    witnesses = _read_witnesses(arguments.witness) if arguments.witness else []
+    quorum = len(witnesses) if arguments.quorum is None else arguments.quorum
+    if witnesses and not 1 <= quorum <= len(witnesses):
+        raise Refused("input", f"a quorum of {quorum} cannot be met by {len(witnesses)} witnesses")
+    earlier: list[Earlier] = []
+    for path in arguments.old:
+        try:
+            earlier.append(Earlier("the older checkpoint", open_checkpoint(_read_file(path), keys).checkpoint))
+        except NoteError as error:
+            raise Refused("old", f"{path}: {error}") from None
+    if arguments.receipt:
+        receipt, covering = check_receipt(_read_file(arguments.receipt), _read_file(arguments.entry), keys)
+        earlier.append(Earlier("the receipt", covering.checkpoint))
+    if arguments.log is None:
+        signed = covering
+    else:
+        try:
+            source = open_source(arguments.log, token=arguments.token)
+            signed = check_log(source.get, keys, earlier=earlier, progress=_ProgressLine())
+        except Unreadable as error:
+            raise Refused("unreadable", str(error)) from None
+    times = check_witnesses(signed, witnesses, quorum)
+    for key in signed.signers:
+        print(f"signed by {key.name} (key {key.key_id.hex()})")
+    for key, seconds in times.items():
+        print(f"cosigned by {key.name} at {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    for known in earlier[: len(arguments.old)]:
+        print(f"extends the older checkpoint of {known.checkpoint.size} entries")
+    if arguments.receipt:
+        print(f"the receipt's entry is number {receipt.index}")
+    return signed
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if (arguments.receipt is None) != (arguments.entry is None):
+        parser.error("--receipt and --entry go together")
+    if arguments.log is None and (arguments.receipt is None or arguments.old):
+        parser.error("name the log to check")
+    if arguments.quorum is not None and arguments.witness is None:
+        parser.error("--quorum needs --witness")
+    try:
+        checkpoint = _run(arguments).checkpoint
+    except Refused as refusal:
+        print(f"FAIL: {refusal}".replace("\n", " "))
+        return 1
+    print(f"OK size={checkpoint.size} root={encode_base64(checkpoint.root)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
