@@ -1,0 +1,247 @@
+"""Settings of Glasscase. Everything an operator may change is an environment variable read by `core.environment`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from kombu import Queue
+
+from core import environment
+from core.logs import configuration as logging_configuration
+from core.roles import LOGIN_ROLES
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where state lives -----------------------------------------------------------------------------------------------
+GLASSCASE_HOME = environment.path("GLASSCASE_HOME", BASE_DIR / "var")
+
+# --- Safety of the web process ---------------------------------------------------------------------------------------
+DEBUG = environment.boolean("GLASSCASE_DEBUG", default=False)
+ALLOWED_HOSTS = environment.listing("GLASSCASE_ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = environment.listing("GLASSCASE_TRUSTED_ORIGINS")
+
+# HTTPS is assumed. `manage.py serve` on loopback switches it off for its own children.
+HTTPS = environment.boolean("GLASSCASE_HTTPS", default=True)
+_LOOPBACK = {"127.0.0.1", "localhost", "[::1]", "testserver"}
+if not HTTPS and not set(ALLOWED_HOSTS) <= _LOOPBACK:
+    raise environment.SettingError(
+        "GLASSCASE_HTTPS is off and GLASSCASE_ALLOWED_HOSTS names more than this machine. Passwords and photos would "
+        "travel in clear: serve over HTTPS, or allow loopback names only."
+    )
+if environment.boolean("GLASSCASE_BEHIND_PROXY", default=False):
+    # Only behind a proxy that sets (and never passes on) this header.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = environment.integer("GLASSCASE_SESSION_HOURS", 10, minimum=1, maximum=24) * 3600
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+# A probe is at most 25 MB; everything else in a form is small.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+
+# --- Application -----------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "core.apps.CoreConfig",
+    "search.apps.SearchConfig",
+    "audit.apps.AuditConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "drf_spectacular",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "axes",
+    "csp",
+    "django_htmx",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Deny-by-default belongs here: after the user is known, before anything else answers.
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "core.urls"
+WSGI_APPLICATION = "core.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = environment.path("GLASSCASE_STATIC_ROOT", BASE_DIR / "staticfiles")
+STATICFILES_DIRS = [place for place in [BASE_DIR / "static"] if place.is_dir()]
+# Served from the source tree unless `collectstatic` has run: a demo then needs no build step.
+WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT.is_dir()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# --- Database --------------------------------------------------------------------------------------------------------
+# Without a host: the embedded PostgreSQL below GLASSCASE_HOME.
+GLASSCASE_DB_HOST = environment.text("GLASSCASE_DB_HOST", "")
+GLASSCASE_DB_PORT = environment.integer("GLASSCASE_DB_PORT", 5432, minimum=1, maximum=65535)
+GLASSCASE_DB_SSLMODE = environment.text(
+    "GLASSCASE_DB_SSLMODE", "", choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+)
+GLASSCASE_DB_SUPERUSER = environment.text("GLASSCASE_DB_SUPERUSER", "postgres")
+GLASSCASE_DB_ROLE = environment.text("GLASSCASE_DB_ROLE", "app", choices=tuple(LOGIN_ROLES))
+GLASSCASE_ROLE_PREFIX = environment.text("GLASSCASE_ROLE_PREFIX", "glasscase_")
+# Megabytes for PostgreSQL's buffers in embedded mode; 0 takes a quarter of the memory, at most 2048.
+GLASSCASE_DB_SHARED_BUFFERS_MB = environment.integer("GLASSCASE_DB_SHARED_BUFFERS_MB", 0, minimum=0)
+DATABASES = {
+    "default": {
+        # Django's PostgreSQL backend; host and password are looked up when a connection is opened.
+        "ENGINE": "core.postgresql",
+        "NAME": environment.text("GLASSCASE_DB_NAME", "glasscase"),
+        "USER": f"{GLASSCASE_ROLE_PREFIX}{GLASSCASE_DB_ROLE}",
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "ATOMIC_REQUESTS": False,
+        # Parameters travel beside the statement: no justification lands in a server log inside one.
+        "OPTIONS": {"server_side_binding": True, "application_name": f"glasscase {GLASSCASE_DB_ROLE}"},
+    }
+}
+
+# --- People and sign-in ----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Glasscase"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# By account, whatever address or browser is used. By address as well would lock a whole station behind one router.
+AXES_LOCKOUT_PARAMETERS = ["username"]
+SILENCED_SYSTEM_CHECKS = ["axes.W006"]
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+# --- API -------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
+    "PAGE_SIZE": 50,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Glasscase",
+    "DESCRIPTION": "Face searches that cannot happen in the dark.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- Jobs ------------------------------------------------------------------------------------------------------------
+# Empty: the database is the broker (schema `broker`). Production: redis://… or amqp://….
+GLASSCASE_BROKER_URL = environment.secret("CELERY_BROKER_URL", "")
+CELERY_TASK_QUEUES = [Queue("search"), Queue("default"), Queue("evaluation")]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_CREATE_MISSING_QUEUES = False
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXTENDED = False
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(GLASSCASE_BROKER_URL)  # PostgreSQL as broker has no fanout
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+# name -> {"task": …, "schedule": seconds}; each app adds its own periodic tasks here.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+
+# --- Process logs ----------------------------------------------------------------------------------------------------
+LOGGING_CONFIG = "core.logs.configure"
+LOGGING = logging_configuration(
+    form=environment.text("GLASSCASE_LOG_FORMAT", "console", choices=("console", "json")),
+    level=environment.text("GLASSCASE_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")),
+)
+
+# --- Secret key ------------------------------------------------------------------------------------------------------
+# Last, so that a wrong setting above is reported before a file is made.
+from core.state import kept_secret  # noqa: E402
+
+SECRET_KEY = environment.secret("GLASSCASE_SECRET_KEY", "") or kept_secret(GLASSCASE_HOME / "secrets" / "secret_key")

@@ -1,0 +1,43 @@
+"""Where a running Glasscase keeps its files: directories and secrets below `settings.GLASSCASE_HOME`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+
+
+def directory(name: str) -> Path:
+    """Return the state directory `name` below the home, made if missing, readable by its owner only."""
+    place = Path(settings.GLASSCASE_HOME) / name
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
+
+
+def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+    """Return the secret in the file `place`; the first caller makes it (mode 0600, its directory 0700).
+
+    Several processes may ask at once: the file appears with its whole content or not at all, and all get the same.
+    """
+    try:
+        return place.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        pass
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(make() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, place)  # unlike a rename, a link never replaces what another process has just made
+        except FileExistsError:
+            pass
+    finally:
+        draft.unlink()
+    return place.read_text(encoding="ascii").strip()

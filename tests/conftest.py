@@ -1,0 +1,164 @@
+"""Fixtures for all tests: a PostgreSQL of their own, a fresh clone of the migrated database per test, people, photos.
+
+The tests' server lives below a short temporary directory, is shared by all test processes of one run and stopped at its
+end. The database is migrated once, as the migrate role, into a template. A test that asks for `database` gets a clone
+of that template (about 0.1 s); Django is connected to it as the app role and commits for real, because rollback would
+hide what the gate is about. Django's own flush is never used: the app role may not truncate, and nothing could.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from core import initialise
+from core.database import connect, connect_superuser
+from tests import run
+
+_numbers = itertools.count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        run.sweep()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and run.HOME.exists():
+        run.remove(run.HOME)
+
+
+@pytest.fixture(scope="session")
+def template(django_db_blocker: Any) -> str:
+    """Name of the migrated database that clones are made of; the first test process makes it."""
+    from django.core.management import call_command
+    from django.db import connections
+
+    name = str(connections.settings["default"]["NAME"])
+    with (run.HOME / "template.lock").open("a") as lock, django_db_blocker.unblock():
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ready = run.HOME / "template.ready"
+        if not ready.exists():
+            run.server(run.HOME).start()
+            call_command("init_database", verbosity=0, stdout=io.StringIO())
+            call_command("migrate", verbosity=0, interactive=False)
+            with connect_superuser() as superuser:
+                superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
+            ready.touch()
+    return name
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A test's own database and state directory. `environment` makes a subprocess use both."""
+
+    name: str
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "GLASSCASE_HOME": str(self.home), "GLASSCASE_DB_NAME": self.name}
+
+
+@pytest.fixture
+def database(template: str, django_db_blocker: Any, settings: Any) -> Iterator[Clone]:
+    """A fresh clone of the migrated database; Django is connected to it as the app role and really commits.
+
+    Keys, signer state and media go to a home of the test's own; server and role passwords are shared.
+    """
+    from django.contrib.contenttypes.models import ContentType
+    from django.db import connections
+
+    name = f"t_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}"
+    home = run.HOME / "h" / name
+    home.mkdir(parents=True, mode=0o711)
+    for shared in ("pg", "run", "secrets"):
+        (home / shared).symlink_to((run.HOME / shared).resolve())
+    superuser = connect_superuser()
+    superuser.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
+    initialise.restrict_database(superuser, name)
+    chosen = connections.settings["default"]
+    before = chosen["NAME"]
+    chosen["NAME"] = name
+    settings.GLASSCASE_HOME = home
+    ContentType.objects.clear_cache()
+    try:
+        with django_db_blocker.unblock():
+            yield Clone(name, home)
+    finally:
+        connections.close_all()
+        chosen["NAME"] = before
+        superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+        superuser.close()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def as_role(database: Clone) -> Iterator[Callable[..., psycopg.Connection]]:
+    """`as_role("reader")` opens a connection to the clone as that role (`autocommit=False` for a transaction)."""
+    with contextlib.ExitStack() as opened:
+
+        def open_as(role: str, *, autocommit: bool = True) -> psycopg.Connection:
+            connection = connect(role, autocommit=autocommit, dbname=database.name)
+            opened.callback(connection.close)
+            return connection
+
+        yield open_as
+
+
+@pytest.fixture
+def mallory(as_role: Callable[..., psycopg.Connection]) -> psycopg.Connection:
+    """A stranger with the app role's password, connected to the clone."""
+    return as_role("app")
+
+
+@pytest.fixture
+def as_superuser(database: Clone) -> Iterator[psycopg.Connection]:
+    """The bootstrap superuser on the clone: to look at what nobody else may see, never to make a test pass."""
+    connection = connect_superuser(database.name)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def pump(database: Clone) -> Callable[[], None]:
+    """A call that sequences and signs everything appended so far, so that it is covered by a checkpoint."""
+    from audit.log.sequencer import sequence_once
+    from audit.log.signer import sign_once
+
+    def step() -> None:
+        while sequence_once():
+            pass
+        sign_once()
+
+    return step
+
+
+@pytest.fixture
+def cast(database: Clone) -> Any:
+    """The people of the tests: Olivia the officer, Sam and Sue the supervisors, and so on (tests/people.py)."""
+    from tests.people import make_cast
+
+    return make_cast()
+
+
+@pytest.fixture(scope="session")
+def real_faces() -> Path:
+    """Directory with real portraits and a small model pack, named by GLASSCASE_FACES."""
+    place = os.environ.get("GLASSCASE_FACES")
+    if not place:
+        pytest.skip("GLASSCASE_FACES is not set: no real portraits to test with")
+    assert Path(place).is_dir(), f"GLASSCASE_FACES names {place}, which is no directory"
+    return Path(place)
