@@ -1,0 +1,90 @@
+"""Writing to the log from the application: acts in the caller's transaction, everything else committed at once.
+
+*Acts* write row and entry in one transaction: `record(...)` uses Django's connection. *Refusals, failed sign-ins, views and
+reads* have to be in the log even when the web request fails afterwards: `record_now(...)` uses an own connection and has
+committed when it returns.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection, transaction
+
+from audit.log.commitments import Opening
+from audit.log.entries import Entry, compose
+from core import database, keystore
+
+
+class LogUnavailable(RuntimeError):
+    """The log does not accept entries now, so what was asked for was not done."""
+
+
+def sealed_openings(record: uuid.UUID, entry: Entry) -> list[tuple[uuid.UUID, str, uuid.UUID, bytes]]:
+    """The rows of the vault for an entry: every opening sealed under the key of `record`."""
+    secret = keystore.create(record)
+    return [
+        (entry.id, opening.field, record, keystore.seal(secret, "vault", opening.encode()))
+        for opening in entry.openings
+    ]
+
+
+def _write(cursor: Any, entry: Entry, record: uuid.UUID | None) -> None:
+    cursor.execute("SELECT log.append(%s)", [entry.body])
+    if entry.openings and record is not None:
+        for row in sealed_openings(record, entry):
+            cursor.execute("SELECT vault.put(%s, %s, %s, %s)", list(row))
+
+
+def _composed(type_: str, values: Mapping[str, Any] | None, openings: Iterable[Opening], fields: Any) -> Entry:
+    made = [Opening.of(name, value) for name, value in (values or {}).items() if value is not None]
+    return compose(type_, openings=[*openings, *made], **fields)
+
+
+def record(
+    type_: str,
+    *,
+    vault_record: uuid.UUID | None = None,
+    values: Mapping[str, Any] | None = None,
+    openings: Iterable[Opening] = (),
+    **fields: Any,
+) -> uuid.UUID:
+    """Appends an entry inside the caller's transaction and returns its id.
+
+    `values` are personal values: the entry carries a commitment to each, and the vault keeps value and salt sealed under the
+    key of `vault_record` (required with values). Raises RuntimeError outside a transaction: an act and its entry are one.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("record() belongs inside transaction.atomic(): an act and its entry are one.")
+    entry = _composed(type_, values, openings, fields)
+    if entry.openings and vault_record is None:
+        raise RuntimeError("Personal values need the record whose key seals them.")
+    with connection.cursor() as cursor:
+        _write(cursor, entry, vault_record)
+    return entry.id
+
+
+def record_now(
+    type_: str,
+    *,
+    vault_record: uuid.UUID | None = None,
+    values: Mapping[str, Any] | None = None,
+    openings: Iterable[Opening] = (),
+    **fields: Any,
+) -> uuid.UUID:
+    """As `record`, on an own connection, committed when it returns: for refusals, failures, views and reads.
+
+    Raises LogUnavailable when the entry could not be committed; the caller then has to refuse what was asked for.
+    """
+    entry = _composed(type_, values, openings, fields)
+    if entry.openings and vault_record is None:
+        raise RuntimeError("Personal values need the record whose key seals them.")
+    try:
+        with database.connect("app") as own, own.transaction(), own.cursor() as cursor:
+            _write(cursor, entry, vault_record)
+    except psycopg.Error as error:
+        raise LogUnavailable("The log cannot be written now, so nothing was done. Try again in a minute.") from error
+    return entry.id

@@ -1,0 +1,97 @@
+"""Tiles, bundles and receipts out of the database: only full tiles are stored, everything else is derived from leaves.
+
+So any published size can be served again byte for byte, and nothing that is stored ever changes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import psycopg
+
+from audit.log.merkle import Prover
+from audit.log.proof import Receipt
+from audit.log.tiles import ENTRIES, TILE_WIDTH, Getter, Tile, encode_bundle, parse_tile_path, paths_for
+
+
+class NotCovered(LookupError):
+    """The entry is not under a signed checkpoint yet: there is no receipt."""
+
+
+def read_tile(connection: psycopg.Connection, tile: Tile) -> bytes:
+    """The bytes of one tile or bundle. Raises LookupError where the log does not reach that far."""
+    first, last = tile.n * TILE_WIDTH, tile.n * TILE_WIDTH + tile.width
+    if tile.level == ENTRIES or tile.level == 0:
+        column = "e.body" if tile.level == ENTRIES else "e.leaf_hash"
+        rows = connection.execute(
+            f"SELECT {column} FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id"  # noqa: S608 - one of two names
+            " WHERE l.idx >= %s AND l.idx < %s ORDER BY l.idx",
+            [first, last],
+        ).fetchall()
+    else:
+        rows = connection.execute(
+            "SELECT root FROM log.tile WHERE level = %s AND n >= %s AND n < %s ORDER BY n",
+            [int(tile.level) - 1, first, last],
+        ).fetchall()
+    if len(rows) != tile.width:
+        raise LookupError(f"the log has no {tile.path}")
+    values = [bytes(row[0]) for row in rows]
+    return encode_bundle(values) if tile.level == ENTRIES else b"".join(values)
+
+
+def getter(connection: psycopg.Connection, size: int) -> Getter:
+    """Maps the path of a tile of the tree of `size` entries to its bytes."""
+
+    def get(path: str) -> bytes:
+        return read_tile(connection, parse_tile_path(path))
+
+    return get
+
+
+def latest_checkpoint(connection: psycopg.Connection) -> tuple[int, bytes] | None:
+    """Size and note of the largest signed checkpoint, or None before the first."""
+    row = connection.execute("SELECT size, note FROM log.checkpoint ORDER BY size DESC, at DESC LIMIT 1").fetchone()
+    return None if row is None else (int(row[0]), str(row[1]).encode())
+
+
+def entry_body(connection: psycopg.Connection, entry: uuid.UUID) -> bytes:
+    """The canonical bytes of an entry. Raises LookupError."""
+    row = connection.execute("SELECT body FROM log.entry WHERE uid = %s", [entry]).fetchone()
+    if row is None:
+        raise LookupError("There is no such entry in the log.")
+    return bytes(row[0])
+
+
+def receipt(connection: psycopg.Connection, entry: uuid.UUID) -> Receipt:
+    """The receipt of an entry under the latest checkpoint. Raises NotCovered."""
+    row = connection.execute(
+        "SELECT l.idx FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id WHERE e.uid = %s", [entry]
+    ).fetchone()
+    latest = latest_checkpoint(connection)
+    if row is None or latest is None or int(row[0]) >= latest[0]:
+        raise NotCovered("This entry is not in the signed log yet. Try again in a few seconds.")
+    size, note = latest
+    index = int(row[0])
+    return Receipt(index, tuple(Prover(size, getter(connection, size)).inclusion(index)), note)
+
+
+def export(connection: psycopg.Connection, directory: Path) -> int:
+    """Writes the log up to its latest checkpoint into an empty or new `directory`, as C2SP tlog-tiles; returns the size.
+
+    Raises NotCovered when nothing is signed yet, FileExistsError when the directory holds something.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise FileExistsError(f"{directory} is not empty. Name a new directory.")
+    latest = latest_checkpoint(connection)
+    if latest is None:
+        raise NotCovered("The log has no signed checkpoint yet: start the sequencer and the signer.")
+    size, note = latest
+    for tile in paths_for(size):
+        path = directory / tile.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_tile(connection, tile))
+    # Last, so that an export that was cut short has no checkpoint and is not taken for a log.
+    (directory / "checkpoint").write_bytes(note)
+    return size
