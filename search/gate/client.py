@@ -1,0 +1,281 @@
+"""The gate's functions as the application calls them: typed, and with the database's refusals as one exception.
+
+Every call is one statement in autocommit mode, so each step of a search is a transaction of its own; the functions refuse to
+be combined. `connection` is a psycopg connection of the app role.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import psycopg
+from pgvector import HalfVector
+
+from audit.log.entries import params_digest
+
+MILLION: Final = 1_000_000
+
+
+class GateRefused(Exception):
+    """The database refused. `rule` is the short name of the rule, `sentence` says what to do."""
+
+    def __init__(self, rule: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.rule = rule
+        self.sentence = sentence
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns the gate's SQLSTATEs (GC403, GC409, GC422, GC503) into GateRefused."""
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate is not None and error.sqlstate.startswith("GC"):
+            rule = error.diag.message_hint or error.sqlstate
+            raise GateRefused(rule, error.diag.message_primary or "The gate refused.") from error
+        raise
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One candidate: `score_milli` is the match score in steps of 10^-3 (612 means 0.612)."""
+
+    rank: int
+    template: uuid.UUID
+    score_milli: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The candidates of one reading, best first, and the salt that opens the result entry's commitment to the list."""
+
+    candidates: tuple[Candidate, ...]
+    salt: bytes
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One gallery edition as the gate shows it: never a template."""
+
+    edition: int
+    gallery: uuid.UUID
+    model: str
+    dimension: int
+    version: int
+    templates: int
+    is_current: bool
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The adopted evaluation of a face model: `threshold` in millionths, `expires` in milliseconds since 1970."""
+
+    model: str
+    report: str
+    verdict: str
+    policy: str
+    threshold: int
+    expires: int
+
+
+def _call(connection: psycopg.Connection, function: str, *arguments: Any, cast: str = "") -> Any:
+    marks = ", ".join(["%s"] * len(arguments))
+    with refusals():
+        row = connection.execute(f"SELECT {function}({marks}){cast}", list(arguments)).fetchone()  # noqa: S608 - own names
+    return row[0] if row else None
+
+
+def propose(
+    connection: psycopg.Connection,
+    *,
+    act: str,
+    params: Mapping[str, Any] | bytes,
+    approver: uuid.UUID,
+    secret: str,
+    subject: uuid.UUID | None = None,
+) -> uuid.UUID:
+    """Step one of an approval: what was typed is stored, counted and logged, nothing is compared.
+
+    `params` are the act's parameters (or their digest, for a search). Raises GateRefused, also when this proposal locked the
+    approver.
+    """
+    digest = params if isinstance(params, bytes) else params_digest(params)
+    proposal = _call(connection, "gate.propose_approval", act, subject, digest, approver, secret)
+    if proposal is None:
+        raise GateRefused("locked", "This approver is locked after wrong or unanswered approvals. Ask the registrar to unlock.")
+    return uuid.UUID(str(proposal))
+
+
+def approve(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:
+    """Step two for a search: whether the secret was right; if so the approval is in the log."""
+    return bool(_call(connection, "gate.approve", proposal))
+
+
+def bind(connection: psycopg.Connection, *, intent: uuid.UUID, probe: np.ndarray, claim_secret: bytes) -> uuid.UUID:
+    """Uses the request up and fixes its embedding (float32 (d,), unit norm); returns the id of the bound entry."""
+    return uuid.UUID(str(_call(connection, "gate.bind", intent, HalfVector(probe).to_text(), claim_secret)))
+
+
+def execute(connection: psycopg.Connection, request: uuid.UUID) -> None:
+    """Runs the search and stores its outcome; returns nothing."""
+    _call(connection, "gate.execute", request, cast="::text")
+
+
+def candidates(connection: psycopg.Connection, view: uuid.UUID) -> Candidates:
+    """The candidates that the reading `view` (a sequenced entry) opens. Once per view."""
+    with refusals():
+        rows = connection.execute("SELECT rank, template, score_milli, salt FROM gate.candidates(%s)", [view]).fetchall()
+    return Candidates(
+        tuple(Candidate(int(rank), uuid.UUID(str(template)), int(score)) for rank, template, score, _ in rows if rank),
+        bytes(rows[0][3]),
+    )
+
+
+def photo_key(connection: psycopg.Connection, view: uuid.UUID, template: uuid.UUID) -> bytes:
+    """The database's half of the key of a candidate's photo (32 bytes)."""
+    return bytes(_call(connection, "gate.photo_key", view, template))
+
+
+def withdraw(connection: psycopg.Connection, request: uuid.UUID) -> None:
+    _call(connection, "gate.withdraw", request, cast="::text")
+
+
+def seal_overdue(connection: psycopg.Connection) -> int:
+    """Seals the outcomes of emergency searches whose deadline passed without an approval; returns how many."""
+    return int(_call(connection, "gate.seal_overdue"))
+
+
+def replay(connection: psycopg.Connection, request: uuid.UUID, proposal: uuid.UUID) -> None:
+    """Runs a bound search again and logs how the list compares with the first."""
+    _call(connection, "gate.replay", request, proposal, cast="::text")
+
+
+def adopt_evaluation(
+    connection: psycopg.Connection,
+    *,
+    model: str,
+    report: str,
+    verdict: str,
+    policy: str,
+    threshold: int,
+    expires: int,
+    proposals: Sequence[uuid.UUID],
+) -> None:
+    """Adopts verdict and threshold (millionths) for a face model; needs proposals of two approvers."""
+    _call(
+        connection,
+        "gate.adopt_evaluation",
+        model,
+        report,
+        verdict,
+        policy,
+        threshold,
+        expires,
+        list(proposals),
+        cast="::text",
+    )
+
+
+def set_policy(connection: psycopg.Connection, *, setting: str, value: int, proposals: Sequence[uuid.UUID]) -> None:
+    _call(connection, "gate.set_policy", setting, value, list(proposals), cast="::text")
+
+
+def set_exemption(
+    connection: psycopg.Connection, *, gallery: uuid.UUID, purpose: str, exempt: bool, proposals: Sequence[uuid.UUID]
+) -> None:
+    _call(connection, "gate.set_exemption", gallery, purpose, exempt, list(proposals), cast="::text")
+
+
+def place_hold(connection: psycopg.Connection, subject: uuid.UUID) -> None:
+    _call(connection, "gate.place_hold", subject, cast="::text")
+
+
+def lift_hold(connection: psycopg.Connection, subject: uuid.UUID, proposals: Sequence[uuid.UUID]) -> None:
+    _call(connection, "gate.lift_hold", subject, list(proposals), cast="::text")
+
+
+def approver_state(connection: psycopg.Connection, approver: uuid.UUID) -> str:
+    """enrolled, locked, revoked or none."""
+    return str(_call(connection, "gate.approver_state", approver))
+
+
+def settings(connection: psycopg.Connection) -> dict[str, int]:
+    """The gate's limits and switches."""
+    return {str(name): int(value) for name, value in connection.execute("SELECT name, value FROM gate.settings()")}
+
+
+def acceptance(connection: psycopg.Connection, model: str) -> Acceptance | None:
+    """The adopted evaluation of a face model, whatever its verdict and age."""
+    row = connection.execute(
+        "SELECT model, report, verdict, policy, threshold, expires FROM gate.acceptances() WHERE model = %s", [model]
+    ).fetchone()
+    return None if row is None else Acceptance(*row)
+
+
+def exempt(connection: psycopg.Connection, gallery: uuid.UUID, purpose: str) -> bool:
+    """Whether this gallery and purpose need no approval."""
+    if settings(connection)["approval_needed"] == 0:
+        return True
+    found = connection.execute(
+        "SELECT FROM gate.exemptions() WHERE gallery = %s AND purpose = %s", [gallery, purpose]
+    ).fetchone()
+    return found is not None
+
+
+# The gallery behind the gate
+
+
+def register_edition(
+    connection: psycopg.Connection, *, gallery: uuid.UUID, model: str, dimension: int, proposal: uuid.UUID
+) -> int:
+    return int(_call(connection, "gallery.register_edition", gallery, model, dimension, proposal))
+
+
+def switch_edition(connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int, proposal: uuid.UUID) -> None:
+    _call(connection, "gallery.switch_edition", gallery, edition, proposal, cast="::text")
+
+
+def open_batch(connection: psycopg.Connection, edition: int, claim: bytes) -> int:
+    """Opens an enrolment batch under `claim` (SHA-256 of a secret that the worker keeps)."""
+    return int(_call(connection, "gallery.open_batch", edition, claim))
+
+
+def discard_batch(connection: psycopg.Connection, edition: int, batch: int, secret: bytes) -> None:
+    _call(connection, "gallery.discard_batch", edition, batch, secret, cast="::text")
+
+
+def seal_batch(
+    connection: psycopg.Connection, *, edition: int, batch: int, secret: bytes, templates: int, digest: bytes
+) -> int:
+    """Seals a batch; returns the edition's new version. Refused when the database holds other rows than `digest` covers."""
+    return int(_call(connection, "gallery.seal", edition, batch, secret, templates, digest))
+
+
+def remove(connection: psycopg.Connection, *, edition: int, templates: Sequence[uuid.UUID], proposal: uuid.UUID) -> int:
+    return int(_call(connection, "gallery.remove", edition, list(templates), proposal))
+
+
+def expunge(connection: psycopg.Connection, *, person: uuid.UUID, proposal: uuid.UUID) -> int:
+    return int(_call(connection, "gallery.expunge", person, proposal))
+
+
+def warm(connection: psycopg.Connection, edition: int) -> None:
+    _call(connection, "gallery.warm", edition, cast="::text")
+
+
+def editions(connection: psycopg.Connection, gallery: uuid.UUID | None = None) -> list[Edition]:
+    """Every gallery edition, or those of one gallery."""
+    rows = connection.execute(
+        "SELECT edition, gallery, model, dimension, version, templates, is_current FROM gallery.editions()"
+    ).fetchall()
+    return [Edition(*row) for row in rows if gallery is None or row[1] == gallery]
+
+
+def erase_record(connection: psycopg.Connection, record: uuid.UUID, proposal: uuid.UUID) -> int:
+    return int(_call(connection, "vault.erase", record, proposal))

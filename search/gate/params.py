@@ -1,0 +1,81 @@
+"""What each act's approval is given for: the parameters whose digest the database recomputes."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from audit.log.entries import params_digest
+
+SEARCH_ACT: Final = "search:request"
+_SEARCH_FIELDS: Final = (
+    "request",
+    "requester",
+    "gallery",
+    "edition",
+    "model",
+    "threshold",
+    "k",
+    "purpose",
+    "emergency",
+    "claim",
+    "expires",
+)
+
+
+def search(intent: Mapping[str, Any], *, photo: str, box: str) -> bytes:
+    """The digest of a search's parameters (`gate.search_params`): the intent's fields and its commitments to photo and box."""
+    return params_digest({**{name: intent[name] for name in _SEARCH_FIELDS}, "photo": photo, "box": box})
+
+
+def register_edition(*, gallery: uuid.UUID, model: str, dimension: int) -> dict[str, Any]:
+    return {"gallery": gallery, "model": model, "dimension": dimension}
+
+
+def switch_edition(*, gallery: uuid.UUID, edition: int) -> dict[str, Any]:
+    return {"gallery": gallery, "edition": edition}
+
+
+def remove(*, edition: int, templates: Sequence[uuid.UUID]) -> dict[str, Any]:
+    """`templates` are hashed as the sorted, distinct ids in text form joined by commas."""
+    joined = ",".join(str(template) for template in sorted(set(templates)))
+    return {"edition": edition, "templates": hashlib.sha256(joined.encode()).hexdigest()}
+
+
+def expunge(*, person: uuid.UUID) -> dict[str, Any]:
+    return {"person": person}
+
+
+def replay(*, request: uuid.UUID) -> dict[str, Any]:
+    return {"request": request}
+
+
+def erase(*, record: uuid.UUID) -> dict[str, Any]:
+    return {"record": record}
+
+
+def adopt_evaluation(
+    *, model: str, report: str, verdict: str, policy: str, threshold: int, expires: int
+) -> dict[str, Any]:
+    return {
+        "model": model,
+        "report": report,
+        "verdict": verdict,
+        "policy": policy,
+        "threshold": threshold,
+        "expires": expires,
+    }
+
+
+def set_policy(*, setting: str, value: int) -> dict[str, Any]:
+    return {"setting": setting, "value": value}
+
+
+def set_exemption(*, gallery: uuid.UUID, purpose: str, exempt: bool) -> dict[str, Any]:
+    return {"gallery": gallery, "purpose": purpose, "exempt": exempt}
+
+
+def lift_hold(*, subject: uuid.UUID) -> dict[str, Any]:
+    return {"subject": subject}
