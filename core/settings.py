@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 
 from csp.constants import NONE, SELF
-from kombu import Queue
 
 from core import environment
 from core.logs import configuration as logging_configuration
@@ -215,8 +214,11 @@ SPECTACULAR_SETTINGS = {
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 # Empty: the database is the broker (schema `broker`). Production: redis://… or amqp://….
-GLASSCASE_BROKER_URL = environment.secret("CELERY_BROKER_URL", "")
-CELERY_TASK_QUEUES = [Queue("search"), Queue("default"), Queue("evaluation")]
+DATABASE_BROKER_URL = "glasscase+postgresql+psycopg://"  # the transport of core.broker
+CELERY_BROKER_URL = environment.secret("CELERY_BROKER_URL", DATABASE_BROKER_URL)
+BROKER_IS_DATABASE = CELERY_BROKER_URL == DATABASE_BROKER_URL
+# In the order in which a worker that serves several should take from them: people who wait come first.
+GLASSCASE_QUEUES = ("search", "default", "evaluation")
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_IGNORE_RESULT = True
@@ -226,12 +228,15 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = bool(GLASSCASE_BROKER_URL)  # PostgreSQL as broker has no fanout
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = not BROKER_IS_DATABASE  # PostgreSQL as broker has no fanout
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 # name -> {"task": …, "schedule": seconds}; each app adds its own periodic tasks here.
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+if BROKER_IS_DATABASE:
+    CELERY_BEAT_SCHEDULE["prune-broker"] = {"task": "core.prune_broker", "schedule": 600.0}
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # keeps no file: every task of ours may run once too often
 
 # --- Process logs ----------------------------------------------------------------------------------------------------
 LOGGING_CONFIG = "core.logs.configure"
