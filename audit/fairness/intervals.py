@@ -67,7 +67,8 @@ def clustered_interval(
     `units` is the number of pairs that can be formed without using a person twice: the only ones sure to be
     independent. Without errors the variance says nothing; the bound is then the wider of the one that takes every pair
     as independent (`by_pairs`) and the one that takes only `units` as independent (`by_people`); both are given.
-    The effective number of pairs never exceeds the real one. None when there are fewer than two units to learn from.
+    The effective number of pairs never exceeds the real one. None when there is nothing to learn from: no pair, or
+    errors among fewer than two units, whose variance cannot be estimated.
     """
     if trials <= 0 or units < 1:
         return None
@@ -79,6 +80,8 @@ def clustered_interval(
         if errors == 0:
             return Interval(0.0, reach, "no-errors", float(trials), pairs_bound, people_bound)
         return Interval(1 - reach, 1.0, "only-errors", float(trials), 1 - pairs_bound, 1 - people_bound)
+    if units < 2:
+        return None
     effective = min(rate * (1 - rate) / variance, float(trials)) if variance > 0 else float(trials)
     low, high = wilson(rate, effective, confidence)
     return Interval(low, high, "clustered-wilson", effective)
