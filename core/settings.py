@@ -160,6 +160,10 @@ DATABASES = {
     }
 }
 
+# --- The log ---------------------------------------------------------------------------------------------------------
+# The name of this installation's log: a URL without scheme, the same for ever. It stands in every checkpoint.
+GLASSCASE_LOG_ORIGIN = environment.text("GLASSCASE_LOG_ORIGIN", "glasscase.invalid/log")
+
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = [

@@ -133,15 +133,19 @@ def as_superuser(database: Clone) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def pump(database: Clone) -> Callable[[], None]:
+def pump(database: Clone, settings: Any) -> Callable[[], None]:
     """A call that sequences and signs everything appended so far, so that it is covered by a checkpoint."""
-    from audit.log.sequencer import sequence_once
-    from audit.log.signer import sign_once
+    from audit.log import sequencer, signer
 
     def step() -> None:
-        while sequence_once():
-            pass
-        sign_once()
+        with connect("sequencer", dbname=database.name) as own:
+            while sequencer.step(own):
+                pass
+        with (
+            connect("signer", dbname=database.name) as own,
+            signer.open_signer(database.home / "signer", settings.GLASSCASE_LOG_ORIGIN) as signing,
+        ):
+            signing.step(own)
 
     return step
 

@@ -1,0 +1,125 @@
+"""Galleries as people see them. The templates themselves are in the schema `gallery`, out of the application's reach."""
+
+from __future__ import annotations
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from core.models import Agency
+
+
+class FaceModel(models.Model):
+    """A face model that this installation has used: what it is made of, and whether its licence was acknowledged."""
+
+    hash = models.CharField(primary_key=True, max_length=64)
+    name = models.CharField(max_length=80)
+    dimension = models.PositiveIntegerField()
+    identity = models.JSONField()
+    licence_status = models.CharField(max_length=20)
+    acknowledged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+"
+    )
+    acknowledged_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(acknowledged_by=None, acknowledged_at=None)
+                | Q(acknowledged_by__isnull=False, acknowledged_at__isnull=False),
+                name="acknowledged_by_and_at",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Gallery(models.Model):
+    """A set of enrolled people: why it may exist, and how long its photos are kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agency = models.ForeignKey(Agency, on_delete=models.RESTRICT, related_name="galleries")
+    name = models.CharField(max_length=80, unique=True)
+    description = models.CharField(max_length=500, blank=True)
+    legal_basis = models.CharField(max_length=80)
+    retention_days = models.PositiveIntegerField()
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "galleries"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Enrolment(models.Model):
+    """One run of enrolling a manifest into one edition. Its job does the work; its items say what became of each photo."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="enrolments")
+    edition = models.IntegerField()
+    batch = models.IntegerField(null=True)
+    face_model = models.ForeignKey(FaceModel, on_delete=models.RESTRICT)
+    # Photos are read from here while the run lasts; nothing outside this folder is ever opened.
+    folder = models.CharField(max_length=1000)
+    manifest_sha256 = models.CharField(max_length=64)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    started_at = models.DateTimeField()
+    sealed_at = models.DateTimeField(null=True)
+    version = models.IntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"enrolment into {self.gallery}"
+
+
+class EnrolmentItem(models.Model):
+    """One row of a manifest: waiting, enrolled as `template`, or left out for `reason`."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        ENROLLED = "enrolled", "Enrolled"
+        LEFT_OUT = "left_out", "Left out"
+
+    enrolment = models.ForeignKey(Enrolment, on_delete=models.RESTRICT, related_name="items")
+    row = models.PositiveIntegerField()
+    person_ref = models.CharField(max_length=200)
+    file = models.CharField(max_length=1000)
+    attributes = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    reason = models.CharField(max_length=40, blank=True)
+    sentence = models.CharField(max_length=300, blank=True)
+    template = models.UUIDField(null=True)
+    # SHA-256 of template, person and embedding as the database will hold them: what the batch's digest is made of.
+    digest = models.BinaryField(max_length=32, null=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["row"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["enrolment", "row"], name="one_item_per_row"),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.row}: {self.file}"
+
+
+class EnrolledPhoto(models.Model):
+    """What is kept of an enrolled photo beside its template: whose it is and where its encrypted file lies."""
+
+    template = models.UUIDField(primary_key=True, editable=False)
+    gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="photos")
+    edition = models.IntegerField()
+    enrolment = models.ForeignKey(Enrolment, on_delete=models.RESTRICT, related_name="photos")
+    person = models.UUIDField(db_index=True)
+    person_ref = models.CharField(max_length=200)
+    photo_sha256 = models.CharField(max_length=64, db_index=True)
+    attributes = models.JSONField(default=dict)
+    enrolled_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.person_ref} in {self.gallery}"
