@@ -391,7 +391,8 @@ def _fits(kind: str, value: Any) -> bool:
 
 def check(entry: Mapping[str, Any]) -> str | None:
     """The first thing that is wrong with a decoded entry, as a sentence; None when nothing is."""
-    event = REGISTRY.get(entry.get("type", ""))
+    type_ = entry.get("type")
+    event = REGISTRY.get(type_) if isinstance(type_, str) else None
     if event is None:
         return "the event type is not in the registry"
     if entry.get("v") != VERSION or type(entry["v"]) is not int:
