@@ -22,7 +22,7 @@ from core import database
 POLL_SECONDS = 0.1
 
 
-class InOrder(FairCycle):  # type: ignore[misc]
+class InOrder(FairCycle):
     """Asks the queues in the order of `settings.GLASSCASE_QUEUES`, from the first one every time."""
 
     def get(self, callback: Callable[..., Any], **options: Any) -> Any:
@@ -34,7 +34,7 @@ class InOrder(FairCycle):  # type: ignore[misc]
         raise self.predicate()
 
 
-class Channel(sqlalchemy.Channel):  # type: ignore[misc]
+class Channel(sqlalchemy.Channel):
     def _engine_from_config(self) -> Engine:
         return create_engine("postgresql+psycopg://", creator=connect, pool_size=2, pool_pre_ping=True)
 
@@ -42,7 +42,7 @@ class Channel(sqlalchemy.Channel):  # type: ignore[misc]
         self._cycle = InOrder(self._get_and_deliver, self._active_queues, sqlalchemy.Empty)
 
 
-class Transport(sqlalchemy.Transport):  # type: ignore[misc]
+class Transport(sqlalchemy.Transport):
     Channel = Channel
     # As a transport option it would be handed to SQLAlchemy, which refuses it.
     polling_interval = POLL_SECONDS

@@ -159,7 +159,7 @@ def prepare_database(connection: psycopg.Connection) -> None:
 def _prepare_guards(connection: psycopg.Connection) -> None:
     """Event triggers against mistakes. A superuser can switch them off: against that only the signed log helps."""
     connection.execute(
-        sql.SQL(GUARD_FUNCTIONS).format(  # type: ignore[arg-type]
+        sql.SQL(GUARD_FUNCTIONS).format(
             setting=sql.SQL(MAINTENANCE_SETTING),
             guarded=sql.Literal(list(GUARDED_SCHEMAS)),
             frozen=sql.Literal(list(FROZEN_SCHEMAS)),

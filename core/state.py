@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable
@@ -13,11 +14,17 @@ from django.conf import settings
 def directory(name: str) -> Path:
     """Return the state directory `name` below the home, made if missing, readable by its owner only."""
     place = Path(settings.GLASSCASE_HOME) / name
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(place)
     return place
 
 
-def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+def _make_private(place: Path) -> None:
+    """Make a directory and those above it that are missing, each readable by its owner only."""
+    for missing in reversed([above for above in (place, *place.parents) if not above.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
+
+
+def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
     """Return the secret in the file `place`; the first caller makes it (mode 0600, its directory 0700).
 
     Several processes may ask at once: the file appears with its whole content or not at all, and all get the same.
@@ -26,7 +33,7 @@ def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_url
         return place.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         pass
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_private(place.parent)
     draft = place.with_name(f".{place.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -34,10 +41,8 @@ def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_url
             file.write(make() + "\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(draft, place)  # unlike a rename, a link never replaces what another process has just made
-        except FileExistsError:
-            pass
     finally:
         draft.unlink()
     return place.read_text(encoding="ascii").strip()

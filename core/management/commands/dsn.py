@@ -11,7 +11,7 @@ from core import database
 
 class Command(BaseCommand):
     help = "Print the connection string of the app or reader role, password included (embedded mode only)."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--role", required=True, choices=("app", "reader"))

@@ -13,7 +13,7 @@ from core.roles import LOGIN_ROLES
 
 class Command(BaseCommand):
     help = "Make roles, passwords, database, extension, schemas and guards (as superuser; may be repeated)."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         name = database.database_name()

@@ -11,7 +11,7 @@ from core import database
 
 class Command(BaseCommand):
     help = "Stop the embedded PostgreSQL of this GLASSCASE_HOME."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not database.is_embedded():
