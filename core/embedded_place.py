@@ -13,7 +13,6 @@ import os
 import pwd
 import secrets
 import shutil
-import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -108,19 +107,19 @@ def installed_programs() -> Path:
     return programs
 
 
+def _may(account: Account, place: Path, permission: int) -> bool:
+    """Tell whether mode bits give `account` the permission (4 read, 2 write, 1 enter), by its own group only."""
+    status = place.stat()
+    shift = 6 if status.st_uid == account.uid else 3 if status.st_gid == account.gid else 0
+    return (status.st_mode >> shift) & permission == permission
+
+
 def reaches(account: Account, place: Path) -> bool:
-    """Tell whether `account` may enter every directory above `place` (mode bits and its own group only)."""
-    for parent in place.resolve().parents:
-        status = parent.stat()
-        if status.st_uid == account.uid:
-            bit = stat.S_IXUSR
-        elif status.st_gid == account.gid:
-            bit = stat.S_IXGRP
-        else:
-            bit = stat.S_IXOTH
-        if not status.st_mode & bit:
-            return False
-    return True
+    """Tell whether `account` may enter every directory above `place` and, where that is a file, read it."""
+    place = place.resolve()
+    return all(_may(account, parent, 1) for parent in place.parents) and (
+        not place.is_file() or _may(account, place, 4)
+    )
 
 
 def refuse_long_path(run: Path) -> None:
@@ -164,9 +163,28 @@ def find(home: Path) -> Place:
 
 
 def _copied(programs: Path) -> Path:
-    """Return the path of the reachable copy of `programs` (which may not exist yet), named after its wheel's files."""
+    """Return where the reachable copy of `programs` is or will be, named after the wheel's files."""
     status = (programs / "bin" / "postgres").stat()
-    return ELSEWHERE / f"postgresql-{POSTGRES_MAJOR}-{status.st_size:x}-{int(status.st_mtime):x}"
+    release = f"postgresql-{POSTGRES_MAJOR}-{status.st_size:x}-{int(status.st_mtime):x}"
+    return ELSEWHERE / release / programs.parent.name / programs.name
+
+
+def _copy(programs: Path, copy: Path) -> None:
+    """Copy the programs and, beside their package, the shared libraries that they look for by relative path."""
+    package, release = programs.parent, copy.parent.parent
+    ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    draft = ELSEWHERE / f".{release.name}.{secrets.token_hex(4)}"
+    shutil.copytree(programs, draft / package.name / programs.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+    for item in (draft, *draft.rglob("*")):
+        if not item.is_symlink():
+            item.chmod(0o755 if item.is_dir() or item.parent.name == "bin" else 0o644)
+    try:
+        draft.rename(release)
+    except OSError:  # another process was quicker
+        shutil.rmtree(draft)
 
 
 def prepare(home: Path) -> Place:
@@ -183,20 +201,13 @@ def prepare(home: Path) -> Place:
     # Nobody is trusted on the socket, so as root others may reach it: the web process may then drop root.
     place.run.chmod(0o711 if root else 0o700)
     if root and not place.programs.exists():
-        source = installed_programs()
-        ELSEWHERE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        draft = ELSEWHERE / f".{place.programs.name}.{secrets.token_hex(4)}"
-        shutil.copytree(source, draft, symlinks=True)
-        for item in (draft, *draft.rglob("*")):
-            if not item.is_symlink():
-                item.chmod(0o755 if item.is_dir() or item.parent.name in {"bin", "lib"} else 0o644)
-        draft.rename(place.programs)
+        _copy(installed_programs(), place.programs)
     return place
 
 
 def _choose_reachable(home: Path, account: Account) -> None:
     """As root: let the account enter our own home, or put data and sockets elsewhere when a parent forbids it."""
-    home.chmod(home.stat().st_mode | stat.S_IXGRP | stat.S_IXOTH)
+    home.chmod(home.stat().st_mode | 0o011)
     if reaches(account, home / "pg"):
         return
     elsewhere = ELSEWHERE / secrets.token_hex(8)
