@@ -163,6 +163,10 @@ DATABASES = {
 # --- The log ---------------------------------------------------------------------------------------------------------
 # The name of this installation's log: a URL without scheme, the same for ever. It stands in every checkpoint.
 GLASSCASE_LOG_ORIGIN = environment.text("GLASSCASE_LOG_ORIGIN", "glasscase.invalid/log")
+# File with the log's public keys; empty: the one that the signer writes below GLASSCASE_HOME.
+GLASSCASE_LOG_VKEYS = environment.text("GLASSCASE_LOG_VKEYS", "")
+# Whether checkpoint and hash tiles are open to anybody who reaches the server; entries always need a token.
+GLASSCASE_LOG_OPEN = environment.boolean("GLASSCASE_LOG_OPEN", default=False)
 
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"

@@ -55,6 +55,9 @@ class Signer:
             os.close(self._lock)
             raise SignerRefusal("Another signer is running with this key.") from None
         self._private = self._load_key()
+        # Public: workers verify receipts with it, and nobody else in this directory may be read.
+        if not (directory / "vkey").exists():
+            self._write(directory / "vkey", f"{self.key}\n".encode())
 
     def close(self) -> None:
         os.close(self._lock)

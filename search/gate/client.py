@@ -87,7 +87,7 @@ class Acceptance:
 def _call(connection: psycopg.Connection, function: str, *arguments: Any, cast: str = "") -> Any:
     marks = ", ".join(["%s"] * len(arguments))
     with refusals():
-        row = connection.execute(f"SELECT {function}({marks}){cast}", list(arguments)).fetchone()  # noqa: S608 - own names
+        row = connection.execute(f"SELECT {function}({marks}){cast}", list(arguments)).fetchone()
     return row[0] if row else None
 
 
@@ -108,7 +108,9 @@ def propose(
     digest = params if isinstance(params, bytes) else params_digest(params)
     proposal = _call(connection, "gate.propose_approval", act, subject, digest, approver, secret)
     if proposal is None:
-        raise GateRefused("locked", "This approver is locked after wrong or unanswered approvals. Ask the registrar to unlock.")
+        raise GateRefused(
+            "locked", "This approver is locked after wrong or unanswered approvals. Ask the registrar to unlock."
+        )
     return uuid.UUID(str(proposal))
 
 
@@ -130,7 +132,9 @@ def execute(connection: psycopg.Connection, request: uuid.UUID) -> None:
 def candidates(connection: psycopg.Connection, view: uuid.UUID) -> Candidates:
     """The candidates that the reading `view` (a sequenced entry) opens. Once per view."""
     with refusals():
-        rows = connection.execute("SELECT rank, template, score_milli, salt FROM gate.candidates(%s)", [view]).fetchall()
+        rows = connection.execute(
+            "SELECT rank, template, score_milli, salt FROM gate.candidates(%s)", [view]
+        ).fetchall()
     return Candidates(
         tuple(Candidate(int(rank), uuid.UUID(str(template)), int(score)) for rank, template, score, _ in rows if rank),
         bytes(rows[0][3]),

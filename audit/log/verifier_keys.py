@@ -1,0 +1,32 @@
+"""The public keys that this installation's log is verified with: a small file that the signer writes, one vkey a line.
+
+Workers check receipts with it before they search; on a server of its own, copy the file there (GLASSCASE_LOG_VKEYS).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from audit.log.checkpoint import VerifierKey
+
+
+class NoVerifierKey(RuntimeError):
+    """The file with the log's public key is missing, so no receipt can be checked."""
+
+
+def path() -> Path:
+    """Where the verifier keys are."""
+    return Path(settings.GLASSCASE_LOG_VKEYS or Path(settings.GLASSCASE_HOME) / "signer" / "vkey")
+
+
+def keys() -> list[VerifierKey]:
+    """The keys, newest last. Raises NoVerifierKey."""
+    try:
+        lines = path().read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        raise NoVerifierKey(
+            f"The log's public key is not at {path()}. Start the signer once, or copy its vkey file there."
+        ) from None
+    return [VerifierKey.parse(line) for line in lines]
