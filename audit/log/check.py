@@ -145,7 +145,7 @@ def _read_all(get: Getter, size: int, marks: set[int], progress: Progress | None
         if findings.other_hash is None and b"".join(leaves) != stored:
             wrong = _first_difference(b"".join(leaves), stored)
             findings.other_hash = (start + wrong, tile.path)
-        if findings.malformed is None:
+        if findings.malformed is None and findings.other_hash is None:
             for offset, body in enumerate(bodies):
                 if (sentence := problem(body)) is not None:
                     findings.malformed = (start + offset, sentence)

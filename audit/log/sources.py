@@ -117,6 +117,9 @@ class HttpSource:
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(self._url.hostname or "", self._url.port, timeout=self.TIMEOUT)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def get(self, path: str) -> bytes:
         failure = ""
         for attempt in range(self.ATTEMPTS):
@@ -147,7 +150,9 @@ class HttpSource:
 def _split_address(address: str) -> SplitResult:
     try:
         url = urlsplit(address)
+        # Reading the port checks it; http.client writes the path into its request line as it is.
         usable = url.hostname and (url.port or True) and not (url.username or url.query or url.fragment)
+        usable = usable and address.isascii() and address.isprintable() and " " not in address
     except ValueError:
         usable = False
     if not usable:

@@ -54,10 +54,11 @@ def _read_witnesses(path: str) -> list[VerifierKey]:
     except UnicodeDecodeError:
         raise Refused("input", f"{path} is not a text file") from None
     witnesses = _parse_keys((line for line in lines if line and not line.startswith("#")), COSIGNATURE, "a witness's")
-    # A witness with two keys would count twice; the cosignature does not bind its name.
-    if len({key.name for key in witnesses}) < len(witnesses) or len({key.public_key for key in witnesses}) < len(
-        witnesses
-    ):
+    if not witnesses:
+        raise Refused("input", f"{path} names no witness")
+    # A cosignature does not bind its witness's name, so one operator could count twice by two names or two keys.
+    names, keys = {key.name for key in witnesses}, {key.public_key for key in witnesses}
+    if min(len(names), len(keys)) < len(witnesses):
         raise Refused("input", f"{path} names one witness twice")
     return witnesses
 
