@@ -168,6 +168,10 @@ GLASSCASE_LOG_VKEYS = environment.text("GLASSCASE_LOG_VKEYS", "")
 # Whether checkpoint and hash tiles are open to anybody who reaches the server; entries always need a token.
 GLASSCASE_LOG_OPEN = environment.boolean("GLASSCASE_LOG_OPEN", default=False)
 
+# --- Commands in a person's name -------------------------------------------------------------------------------------
+# Whether `--as USER` is allowed: with the embedded database whoever runs commands holds every key anyway.
+GLASSCASE_ALLOW_AS = environment.boolean("GLASSCASE_ALLOW_AS", default=not GLASSCASE_DB_HOST)
+
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = [
