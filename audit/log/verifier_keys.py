@@ -21,7 +21,7 @@ def path() -> Path:
     return Path(settings.GLASSCASE_LOG_VKEYS or Path(settings.GLASSCASE_HOME) / "signer" / "vkey")
 
 
-def keys() -> list[VerifierKey]:
+def published() -> list[VerifierKey]:
     """The keys, newest last. Raises NoVerifierKey."""
     try:
         lines = path().read_text(encoding="utf-8").split()

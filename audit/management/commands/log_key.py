@@ -19,5 +19,5 @@ class Command(BaseCommand):
                 Signer(state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN).close()
             except SignerRefusal as refusal:
                 raise CommandError(str(refusal)) from refusal
-        for key in verifier_keys.keys():
+        for key in verifier_keys.published():
             self.stdout.write(str(key))
