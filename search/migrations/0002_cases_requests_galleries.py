@@ -273,6 +273,9 @@ class Migration(migrations.Migration):
                 ),
                 ("quality_overridden_at", models.DateTimeField(null=True)),
                 ("sealed", models.BinaryField(default=bytes)),
+                ("probe_checked_at", models.DateTimeField(null=True)),
+                ("probe_model", models.CharField(blank=True, max_length=64)),
+                ("fingerprint", models.BinaryField(default=bytes)),
                 ("edition", models.IntegerField(null=True)),
                 ("face_model", models.CharField(blank=True, max_length=64)),
                 ("threshold", models.IntegerField(null=True)),
@@ -281,6 +284,7 @@ class Migration(migrations.Migration):
                 ("expires_at", models.DateTimeField(null=True)),
                 ("params", models.CharField(blank=True, max_length=64)),
                 ("intent", models.UUIDField(null=True)),
+                ("deadline_at", models.DateTimeField(null=True)),
                 (
                     "held_reasons",
                     django.contrib.postgres.fields.ArrayField(

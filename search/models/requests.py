@@ -56,6 +56,11 @@ class SearchRequest(models.Model):
     )
     quality_overridden_at = models.DateTimeField(null=True)
     sealed = models.BinaryField(default=bytes)
+    # When the photo was last checked for faces, and under which face model; a new photo empties both.
+    probe_checked_at = models.DateTimeField(null=True)
+    probe_model = models.CharField(max_length=64, blank=True)
+    # Keyed hashes of the justification's word pairs: tells that a text was used before without keeping the text.
+    fingerprint = models.BinaryField(default=bytes)
 
     # What the intent will say, fixed when the request is submitted, because an approval is given for exactly this.
     edition = models.IntegerField(null=True)
@@ -66,6 +71,8 @@ class SearchRequest(models.Model):
     expires_at = models.DateTimeField(null=True)
     params = models.CharField(max_length=64, blank=True)
     intent = models.UUIDField(null=True)
+    # Of an emergency that ran without approval: until when approval has to follow.
+    deadline_at = models.DateTimeField(null=True)
 
     held_reasons = ArrayField(models.CharField(max_length=80), default=list)
     cleared_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+")
