@@ -10,6 +10,7 @@ where LOG is left out. The last line is `OK size=<entries> root=<base64>` (exit 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -139,6 +140,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("name the log to check")
     if arguments.quorum is not None and arguments.witness is None:
         parser.error("--quorum needs --witness")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The last line has to come out on a terminal that cannot show the name of a file or of a log.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         checkpoint = _run(arguments).checkpoint
     except Refused as refusal:

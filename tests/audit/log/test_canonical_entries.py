@@ -95,7 +95,7 @@ def test_no_value_in_a_field_makes_the_check_fail_and_what_it_accepts_is_canonic
 @pytest.mark.parametrize(("beyond", "accepted"), [(0, True), (1, False)])
 def test_integers_end_where_rfc8785_ends_them(number: int, beyond: int, accepted: bool) -> None:
     value = number + (beyond if number > 0 else -beyond)
-    entry = {
+    entry: dict[str, Any] = {
         "v": 1,
         "type": "log:entries:viewed",
         "id": str(uuid.UUID(int=1)),
@@ -114,7 +114,7 @@ def test_integers_end_where_rfc8785_ends_them(number: int, beyond: int, accepted
 
 
 def test_lists_end_somewhere() -> None:
-    entry = {
+    entry: dict[str, Any] = {
         "v": 1,
         "type": "core:user:roles_changed",
         "id": str(uuid.UUID(int=1)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -118,8 +119,9 @@ def test_a_tree_with_several_levels_can_be_loaded(big: HashTiles, big_roots: dic
 def test_loading_refuses_a_tile_of_wrong_length_and_one_that_is_missing() -> None:
     with pytest.raises(MalformedTile, match="holds 31 bytes instead of 32"):
         Tree.load(1, {"tile/0/000.p/1": bytes(31)}.__getitem__)
+    nothing: dict[str, bytes] = {}
     with pytest.raises(Missing, match=r"tile/0/000\.p/1 is missing"):
-        Tree.load(1, {}.__getitem__)
+        Tree.load(1, nothing.__getitem__)
 
 
 def test_a_copy_grows_on_its_own() -> None:
@@ -141,7 +143,7 @@ def test_an_inclusion_proof_holds_for_its_own_leaf_index_and_root_only(data: st.
     size = data.draw(st.integers(1, 600))
     index = data.draw(st.integers(0, size - 1))
     proof = Prover(size, TILES.get).inclusion(index)
-    right = {"leaf": LEAVES[index], "index": index, "size": size, "proof": proof, "root": ROOT_OF[size]}
+    right: dict[str, Any] = {"leaf": LEAVES[index], "index": index, "size": size, "proof": proof, "root": ROOT_OF[size]}
     assert verify_inclusion(**right)
     other = data.draw(st.integers(0, 599).filter(lambda number: number != index))
     assert not verify_inclusion(**right | {"leaf": LEAVES[other]})
@@ -162,7 +164,7 @@ def test_a_consistency_proof_holds_for_its_own_two_roots_only(data: st.DataObjec
     new = data.draw(st.integers(1, 600))
     old = data.draw(st.integers(1, new))
     proof = Prover(new, TILES.get).consistency(old)
-    right = {"old": old, "new": new, "proof": proof, "old_root": ROOT_OF[old], "new_root": ROOT_OF[new]}
+    right: dict[str, Any] = {"old": old, "new": new, "proof": proof, "old_root": ROOT_OF[old], "new_root": ROOT_OF[new]}
     assert verify_consistency(**right)
     assert not verify_consistency(**right | {"old_root": EMPTY_ROOT})
     assert not verify_consistency(**right | {"new_root": EMPTY_ROOT})

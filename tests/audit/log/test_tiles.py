@@ -21,6 +21,7 @@ from audit.log.tiles import (
     tile_path,
 )
 
+NOTHING: dict[str, bytes] = {}
 PATHS = [
     (Tile(0, 0), "tile/0/000"),
     (Tile(0, 1), "tile/0/001"),
@@ -170,7 +171,7 @@ def test_the_full_tile_is_cut_where_the_partial_one_is_gone() -> None:
 
 def test_a_tile_in_neither_form_is_missing() -> None:
     with pytest.raises(Missing, match=r"tile/0/000\.p/3 is missing"):
-        fetch_hashes({}.__getitem__, Tile(0, 0, 3))
+        fetch_hashes(NOTHING.__getitem__, Tile(0, 0, 3))
 
 
 @pytest.mark.parametrize("length", [0, 95, 97, 128])

@@ -252,3 +252,15 @@ def test_the_module_runs_as_a_program_and_its_exit_code_counts(export: Path, tmp
     empty = program(str(tmp_path), "--key", VKEY)
     assert (empty.returncode, empty.stdout) == (1, "FAIL: missing: the log has no checkpoint\n")
     assert program("--help").stdout.startswith("usage: glasscase-verify")
+
+
+def test_a_name_that_the_terminal_cannot_show_does_not_cost_the_last_line() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "audit.log.verify", b"/none/\xff\xc3\xa9", "--key", VKEY],
+        cwd=REPOSITORY,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii"},
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (1, b"")
+    assert ran.stdout.startswith(b"FAIL: unreadable: /none/\\udcff\\xe9 is neither")
