@@ -78,6 +78,8 @@ class Policy:
 POLICIES: dict[str, Policy] = {}
 """Every rule by its code, in the order of the form."""
 WITHOUT_LAW_PACK = "law_pack:none"
+LONGEST_JUSTIFICATION = 10_000
+"""Characters; about four printed pages."""
 
 
 def refusals(facts: Facts, pack: LawPack) -> list[Refusal]:
@@ -157,8 +159,7 @@ def purpose_not_prohibited(facts: Facts, pack: LawPack) -> Said:
 def purpose_allowed(facts: Facts, pack: LawPack) -> Said:
     if not facts.purpose or facts.purpose in pack.purposes.allowed or facts.purpose in PROHIBITED_PURPOSES:
         return None
-    allowed = labels(pack.purposes.allowed, PURPOSES)
-    return f"This purpose is not allowed here. Choose one of: {allowed}.", pack.purposes.source
+    return "This purpose is not allowed here. Choose one from the list.", pack.purposes.source
 
 
 @_policy("purpose:withheld", "purpose", "The agency has not switched the purpose off.")
@@ -263,6 +264,16 @@ def justification_long_enough(facts: Facts, pack: LawPack) -> Said:
         return None
     return f"Your justification has {length} characters. Tell what happened in at least {least}.", (
         pack.justification.source
+    )
+
+
+@_policy("justification:too_long", "justification", "The reason can be read by those who approve and audit it.")
+def justification_readable(facts: Facts, pack: LawPack) -> Said:
+    length = len(facts.justification)
+    if length <= LONGEST_JUSTIFICATION:
+        return None
+    return (
+        f"Your justification has {length} characters. Keep it below {LONGEST_JUSTIFICATION}; attach documents instead."
     )
 
 
