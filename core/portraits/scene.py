@@ -11,7 +11,7 @@ from core.portraits.identity import Colour
 
 @dataclass(frozen=True)
 class Scene:
-    """One photo. Angles in radians, positive yaw turns the nose to the right of the image, positive pitch lowers it.
+    """One photo. Angles in radians, positive yaw turns the nose to the right of the image, positive pitch raises it.
 
     light_azimuth and light_elevation: where the lamp stands. shift: pixels of the finished photo. quality: of the JPEG.
     """
