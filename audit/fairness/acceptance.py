@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from audit.fairness.cohorts import UNKNOWN
 from audit.fairness.evaluation import Result
 from audit.fairness.rates import CohortRates, Rate
-from audit.fairness.wording import one_in
+from audit.fairness.wording import counted, one_in
 
 _T = TypeVar("_T")
 Outcome = Literal["met", "not met", "cannot be shown"]
@@ -191,8 +191,10 @@ def _hold(rule: Rule, who: str, rate: Rate, minimum_people: int) -> tuple[Outcom
     if value is None:
         return NOT_SHOWN, f"{who}: the {name} is not measurable, because there was nothing to compare."
     if rate.people < minimum_people:
-        return NOT_SHOWN, f"{who}: {rate.people} people are too few to judge the {name}; {minimum_people} are needed."
-    seen = f"{rate.errors} errors in {rate.trials:,}"
+        return NOT_SHOWN, (
+            f"{who}: the {name} rests on {counted(rate.people, 'person', 'people')}; {minimum_people} are needed."
+        )
+    seen = f"{counted(rate.errors, 'error')} in {rate.trials:,}"
     if rule.evidence == "point":
         needed = f"the {name} must be {_limit(rule)}"
         if rate.trials * limit < 1:

@@ -64,11 +64,10 @@ class Division:
         """The cohorts that are groups of people: not "unknown"."""
         return tuple(name for name in self.rates.cohorts if name != UNKNOWN)
 
-    @property
-    def worst(self) -> tuple[str, Rate] | None:
-        """The known cohort with the highest false-match rate."""
-        measured = [(name, self.rates.within(name)) for name in self.known]
-        measured = [(name, rate) for name, rate in measured if rate.value is not None]
+    def worst(self, minimum_people: int) -> tuple[str, Rate] | None:
+        """The known cohort with the highest false-match rate among those with enough people to say so."""
+        rates = [(name, self.rates.within(name)) for name in self.known]
+        measured = [(name, rate) for name, rate in rates if rate.trials and rate.people >= minimum_people]
         return max(measured, key=lambda item: item[1].value or 0.0) if measured else None
 
 
@@ -146,7 +145,7 @@ def evaluate(
         len(set(people[reported].tolist())),
         rates[""],
         divisions,
-        _predictions(rates[""], divisions, parameters.gallery_sizes),
+        _predictions(rates[""], divisions, parameters),
     )
 
 
@@ -190,17 +189,16 @@ def _division(axis: str, rates: CohortRates, minimum_people: int) -> Division:
     )
 
 
-def _predictions(
-    overall: CohortRates, divisions: Sequence[Division], gallery_sizes: Sequence[int]
-) -> tuple[Prediction, ...]:
+def _predictions(overall: CohortRates, divisions: Sequence[Division], parameters: Parameters) -> tuple[Prediction, ...]:
     bases: list[tuple[str, float | None]] = [("all pairs", overall.all_fmr.value)]
     for division in divisions:
-        if division.worst:
-            name, rate = division.worst
-            bases.append((f"everybody enrolled as alike as {name}", rate.value))
+        worst = division.worst(parameters.minimum_people)
+        if worst:
+            name, rate = worst
+            bases.append((f"{name} (if all enrolled were of this cohort)", rate.value))
     return tuple(
         Prediction(size, basis, fmr, predicted_fpir(fmr, size))
         for basis, fmr in bases
         if fmr is not None
-        for size in gallery_sizes
+        for size in parameters.gallery_sizes
     )

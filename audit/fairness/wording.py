@@ -6,7 +6,7 @@ import math
 
 
 def one_in(rate: float | None) -> str:
-    """A rate as "1 in N" with two significant digits ("1 in 41"), "0", "always" or "not measurable"."""
+    """A rate as "1 in N" ("1 in 9.4", "1 in 41", "1 in 33,300"), "0", "always" or "not measurable"."""
     if rate is None:
         return "not measurable"
     if rate <= 0:
@@ -16,7 +16,7 @@ def one_in(rate: float | None) -> str:
     inverse = 1 / rate
     if inverse < 9.95:
         return f"1 in {inverse:.1f}".removesuffix(".0")
-    return f"1 in {round(inverse, 1 - math.floor(math.log10(inverse))):,.0f}"
+    return f"1 in {round(inverse, min(0, 2 - math.floor(math.log10(inverse)))):,.0f}"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:

@@ -1,0 +1,309 @@
+"""report.html: one page that carries everything it needs, without scripts, whose tables say what its figures show."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from audit.fairness.cohorts import UNKNOWN
+from audit.fairness.wording import counted, one_in
+
+if TYPE_CHECKING:
+    from audit.fairness.figures import Drawing
+
+_STYLE = """
+:root{--paper:#fbfaf7;--card:#fff;--line:#d9d5cc;--ink:#1b1f24;--muted:#565d66;--accent:#1f4e79;--warn:#8a5a00}
+@media (prefers-color-scheme:dark){:root{--paper:#14171a;--card:#1c2024;--line:#3a4047;--ink:#e9e6df;--muted:#a9adb3;
+--accent:#8fbce6;--warn:#e3b35c}}
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:60rem;margin:0 auto;padding:32px 16px}h1,h2,h3{font-family:ui-serif,Georgia,serif;line-height:1.25}
+h1{font-size:1.95rem}h2{margin-top:40px}p,ul{max-width:72ch}a{color:var(--accent)}
+.finding{font-size:1.25rem;border-left:4px solid var(--accent);padding-left:16px}
+.watermark{border:1px solid var(--warn);color:var(--warn);padding:8px 16px;border-radius:4px;font-weight:600}
+.verdict{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:4px 16px}
+.scroll{overflow-x:auto}.scroll:focus{outline:3px solid #b35900;outline-offset:2px}
+table{border-collapse:collapse;background:var(--card);font-variant-numeric:tabular-nums;margin:16px 0;min-width:60%}
+caption{text-align:left;color:var(--muted);padding:4px 0}th,td{border:1px solid var(--line);padding:4px 10px}
+th{text-align:left}td{text-align:right}td.text{text-align:left}figure{margin:16px 0}
+figure img{max-width:100%;height:auto;background:#fff;border:1px solid var(--line);border-radius:4px}
+code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}dt{color:var(--muted)}dd{margin:0 0 8px}
+@media print{body{background:#fff;color:#000}main{padding:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
+"""
+
+
+def render(
+    content: Mapping[str, Any],
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    drawings: Mapping[str, Drawing],
+    digest: str,
+) -> str:
+    """The page for a report's content. `digest` is the SHA-256 of report.json, printed so that the page can be tied
+    to the record. Every text from outside is escaped."""
+    model, benchmark = content["face_model"], content["benchmark"]
+    title = f"How often {model['name']} mistakes one person for another, by cohort"
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        _watermark(benchmark),
+        _summary(content),
+        _verdict(content),
+        _overall(content),
+    ]
+    for (name, drawing), division in zip(drawings.items(), content["divisions"], strict=True):
+        parts.append(_division(name, drawing, division))
+    parts += [_predictions(content), _not_shown(content), _left_out(tables["left_out"]), _provenance(content, digest)]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        'img-src data:">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def finding(content: Mapping[str, Any]) -> list[str]:
+    """The result in a few plain sentences, from the content of report.json."""
+    sentences = []
+    for division in content["divisions"]:
+        name, needed = division["columns"], content["parameters"]["minimum_people"]
+        measured = [
+            item
+            for item in division["cohorts"]
+            if item["fmr"]["trials"] and item["fmr"]["people"] >= needed and item["name"] != UNKNOWN
+        ]
+        if len(measured) < 2:
+            sentences.append(f"By {name}: fewer than two cohorts have the {needed} people that a comparison needs.")
+            continue
+        worst = max(measured, key=lambda item: (item["fmr"]["rate"], item["name"]))
+        sentences.append(
+            f"By {name}, different people were taken for the same person most often among {worst['name']}: "
+            f"{_rate_words(worst['fmr'])}."
+        )
+        for item in division["fmr_differences"]:
+            factor = "" if item["ratio"] is None else f" ({item['ratio']:.1f} times, at least {item['at_least']:.1f})"
+            sentences.append(f"The rate among {item['high']} is higher than among {item['low']}{factor}.")
+        if not division["fmr_differences"]:
+            sentences.append(
+                "No difference between cohorts could be shown. That is not the same as showing that there is none."
+            )
+    overall = content["overall"]
+    sentences.append(f"The same person was not recognised in {_rate_words(overall['fnmr'])} of comparisons.")
+    if overall["fte"]["errors"]:
+        lost = counted(overall["fte"]["errors"], "photo")
+        sentences.append(f"{lost} of {overall['fte']['trials']:,} gave no embedding and count as not recognised.")
+    return sentences
+
+
+def _rate_words(rate: Mapping[str, Any]) -> str:
+    if rate["rate"] is None:
+        return "not measurable (nothing to compare)"
+    seen = f"{rate['errors']:,} of {rate['trials']:,}"
+    interval = rate["interval"]
+    if interval is None:
+        return f"{one_in(rate['rate'])} ({seen}; too few people for an interval)"
+    if rate["errors"] == 0:
+        return f"{seen}, so at most {one_in(interval['high'])}"
+    return f"{one_in(rate['rate'])} ({seen}; 95 % interval {one_in(interval['low'])} to {one_in(interval['high'])})"
+
+
+def _watermark(benchmark: Mapping[str, Any]) -> str:
+    mark = benchmark["watermark"]
+    return f'<p class="watermark">{escape(mark[0].upper() + mark[1:])}.</p>' if mark else ""
+
+
+def _summary(content: Mapping[str, Any]) -> str:
+    benchmark, threshold = content["benchmark"], content["threshold"]
+    first, *rest = finding(content)
+    more = "".join(f"<p>{escape(sentence)}</p>" for sentence in rest)
+    if threshold["rule"] == "fixed":
+        how = f"The threshold {threshold['value'] / 1e6:.6f} was given; all people were measured."
+    else:
+        which = {
+            "all": "all pairs of different people",
+            "within": "pairs of different people of the same cohort",
+            "worst": "the cohort with the highest rate",
+        }[threshold["rule"]]
+        how = (
+            f"The threshold {threshold['value'] / 1e6:.6f} was chosen on "
+            f"{counted(threshold['people_chosen_on'], 'person', 'people')} so that at most "
+            f"{one_in(content['parameters']['target_fmr'])} of {which} reach it; everything on this page was measured "
+            f"on {counted(threshold['people_reported_on'], 'other person', 'other people')}."
+        )
+        if not threshold["target_shown"]:
+            how += f" Their {threshold['pairs']:,} pairs are too few to show a rate that low."
+    return (
+        f'<section><h2>In short</h2><p class="finding">{escape(first)}</p>{more}<p>{escape(how)} '
+        f"The set has {counted(benchmark['people'], 'person', 'people')} and {counted(benchmark['images'], 'photo')}; "
+        f"cohort labels: {escape(benchmark['label_source'])}.</p></section>"
+    )
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    verdict, policy = content["verdict"], content["parameters"]["policy"]
+    if not verdict:
+        return ""
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in verdict["reasons"])
+    return (
+        f'<section class="verdict"><h2>Acceptance policy “{escape(policy["code"])}”: {escape(verdict["outcome"])}</h2>'
+        f"<ul>{reasons}</ul></section>"
+    )
+
+
+def _overall(content: Mapping[str, Any]) -> str:
+    overall = content["overall"]
+    rows = [
+        ("Different people taken for the same (FMR), all pairs", overall["fmr"]),
+        ("Same person not recognised (FNMR)", overall["fnmr"]),
+        ("Photo without an embedding (FTE)", overall["fte"]),
+    ]
+    body = [[name, *_rate_cells(rate)] for name, rate in rows]
+    near = counted(content["threshold"]["pairs_within_one_millionth"], "pair")
+    return (
+        "<section><h2>Everybody together</h2>"
+        + _table("All people of the reported half", ("", *_RATE_HEADER), body)
+        + "<p>“All pairs” also compares people of different cohorts, which are easier to tell apart. The rates within "
+        f"cohorts below are the ones to look at. {near} lie within one millionth of the threshold.</p></section>"
+    )
+
+
+_RATE_HEADER = ("Rate", "95 % interval", "Errors", "Of", "People")
+
+
+def _rate_cells(rate: Mapping[str, Any]) -> list[str]:
+    interval = rate["interval"]
+    if rate["rate"] is None:
+        span = "not measurable"
+    elif interval is None:
+        span = "too few people"
+    else:
+        span = f"{one_in(interval['low'])} – {one_in(interval['high'])}"
+    return [one_in(rate["rate"]), span, f"{rate['errors']:,}", f"{rate['trials']:,}", f"{rate['people']:,}"]
+
+
+def _division(name: str, drawing: Drawing, division: Mapping[str, Any]) -> str:
+    columns = escape(division["columns"])
+    image = base64.b64encode(drawing.svg).decode()
+    parts = [
+        f'<section><h2>By {columns}</h2><figure><img alt="{escape(drawing.alternative)}" '
+        f'src="data:image/svg+xml;base64,{image}"><figcaption>False-match rate within each cohort. '
+        f"The table below has the same numbers ({escape(name)}.svg, {escape(name)}.png).</figcaption></figure>"
+    ]
+    for key, caption in (
+        ("fmr", "Different people of the same cohort taken for the same person (FMR)"),
+        ("fnmr", "Same person not recognised (FNMR), photos without an embedding counted as misses"),
+        ("fte", "Photos without an embedding (FTE)"),
+    ):
+        rows = [[cohort["name"], *_rate_cells(cohort[key])] for cohort in division["cohorts"]]
+        parts.append(_table(caption, ("Cohort", *_RATE_HEADER), rows))
+    parts.append(_zero_errors(division))
+    cohorts = [cohort["name"] for cohort in division["cohorts"]]
+    cells = {(cell["probe"], cell["reference"]): cell["fmr"] for cell in division["matrix"]}
+    rows = [[a, *(one_in(cells[a, b]["rate"]) for b in cohorts)] for a in cohorts]
+    parts.append(_table("FMR between cohorts (the same in both directions)", ("", *cohorts), rows))
+    rows = [
+        [item["name"], "undefined" if item["value"] is None else f"{item['value']:.4g}", item["why"]]
+        for item in division["measures"]
+    ]
+    parts.append(_table("Summary measures over the known cohorts", ("Measure", "Value", "Why undefined"), rows))
+    return "".join(parts) + "</section>"
+
+
+def _zero_errors(division: Mapping[str, Any]) -> str:
+    """Both bounds where no error was seen: the optimistic one and the one that is sure to hold."""
+    rows = []
+    for cohort in division["cohorts"]:
+        for key in ("fmr", "fnmr", "fte"):
+            interval = cohort[key]["interval"]
+            if interval and interval["method"] == "no-errors":
+                bounds = [one_in(interval[f"bound_by_{by}"]) for by in ("people", "pairs")]
+                rows.append([cohort["name"], key.upper(), *bounds])
+    header = ("Cohort", "Rate", "If only pairs without a common person are independent", "If all are independent")
+    return _table("Where no error was seen: upper bounds", header, rows) if rows else ""
+
+
+def _predictions(content: Mapping[str, Any]) -> str:
+    rows = [
+        [f"{item['gallery']:,}", item["basis"], one_in(item["fmr"]), one_in(item["fpir"])]
+        for item in content["fpir_predictions"]
+    ]
+    return (
+        "<section><h2>What this would mean in a gallery (predicted, not measured)</h2>"
+        "<p>The chance that a search of somebody who is <em>not</em> enrolled still returns a candidate, if comparisons "
+        "were independent: 1 − (1 − FMR)<sup>N</sup>. Real galleries differ; treat it as an order of magnitude.</p>"
+        + _table("Predicted FPIR", ("Templates enrolled (N)", "False-match rate of", "FMR", "FPIR"), rows)
+        + "</section>"
+    )
+
+
+def _not_shown(content: Mapping[str, Any]) -> str:
+    points = [
+        "It says nothing about photos of another kind: darker, smaller, older or turned further away.",
+        "It measures one face model with one detector and alignment; another file of either is another face model.",
+        "It does not say how often a lead of the police is wrong: that depends on how many searched people are enrolled.",
+        "It does not measure what examiners make of a list of candidates.",
+        "Groups that the set does not label are not seen. “Unknown” is shown, and left out of comparisons.",
+        f"Cohorts with fewer than {content['parameters']['minimum_people']} people are shown and not compared.",
+        "No rate for a gallery was measured; the table above is arithmetic.",
+    ]
+    if content["benchmark"]["generated_people"]:
+        points.insert(0, "The people are generated. No conclusion about real people can be drawn from any number here.")
+    items = "".join(f"<li>{escape(point)}</li>" for point in points)
+    return f"<section><h2>What this does not show</h2><ul>{items}</ul></section>"
+
+
+def _left_out(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "<section><h2>Left out</h2><p>Nothing: every row of the set was used.</p></section>"
+    shown = [[str(row["what"]), str(row["kind"]), str(row["reason"])] for row in rows[:100]]
+    more = "" if len(rows) <= 100 else f"<p>The first 100 of {len(rows):,}; all are in left_out.csv.</p>"
+    return (
+        "<section><h2>Left out, or without an embedding</h2>"
+        + _table("Rows that could not be used as they are", ("What", "Kind", "Why"), shown)
+        + more
+        + "</section>"
+    )
+
+
+def _provenance(content: Mapping[str, Any], digest: str) -> str:
+    model, benchmark = content["face_model"], content["benchmark"]
+    items = [
+        ("report.json, SHA-256", digest),
+        ("Face model", f"{model['name']} ({model['hash']})"),
+        *((label, str(model[key])) for label, key in _MODEL_FIELDS if model.get(key)),
+        ("Benchmark set, SHA-256", f"{benchmark['name']} ({benchmark['set_sha256']})"),
+        ("Seed", str(content["parameters"]["seed"])),
+        ("Code, SHA-256", content["code_sha256"]),
+        *((f"{name}, SHA-256", value) for name, value in content["tables"].items()),
+    ]
+    listed = "".join(f"<dt>{escape(name)}</dt><dd><code>{escape(value)}</code></dd>" for name, value in items)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in benchmark["notes"])
+    return f"<section><h2>Provenance</h2>{f'<ul>{notes}</ul>' if notes else ''}<dl>{listed}</dl></section>"
+
+
+_MODEL_FIELDS = (
+    ("Detector", "detector"),
+    ("Alignment", "alignment"),
+    ("Score", "score_rule"),
+    ("Licence", "licence"),
+)
+
+
+def _table(caption: str, header: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td{_kind(cell)}>{escape(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
+        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _kind(cell: str) -> str:
+    return ' class="text"' if len(cell) > 40 else ""
