@@ -133,21 +133,22 @@ def as_superuser(database: Clone) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def pump(database: Clone, settings: Any) -> Callable[[], None]:
+def pump(database: Clone, as_role: Callable[..., psycopg.Connection]) -> Iterator[Callable[[], None]]:
     """A call that sequences and signs everything appended so far, so that it is covered by a checkpoint."""
+    from django.conf import settings
+
     from audit.log import sequencer, signer
+    from core import state
 
-    def step() -> None:
-        with connect("sequencer", dbname=database.name) as own:
-            while sequencer.step(own):
+    sequencing, signing = as_role("sequencer"), as_role("signer")
+    with signer.open_signer(state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN) as mine:
+
+        def step() -> None:
+            while sequencer.step(sequencing):
                 pass
-        with (
-            connect("signer", dbname=database.name) as own,
-            signer.open_signer(database.home / "signer", settings.GLASSCASE_LOG_ORIGIN) as signing,
-        ):
-            signing.step(own)
+            mine.step(signing)
 
-    return step
+        yield step
 
 
 @pytest.fixture
