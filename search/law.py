@@ -125,18 +125,16 @@ def requirements(pack: LawPack, purpose: str, offence: str, *, emergency: bool =
 
 
 def asked_legal_bases(pack: LawPack, purpose: str) -> list[LegalBasisRule]:
-    """The rules on the legal basis that apply to a purpose; a purpose that is not allowed has no exceptions."""
-    return [r for r in pack.legal_basis if purpose not in r.except_purposes or purpose not in pack.purposes.allowed]
+    """The rules on the legal basis that apply to a purpose; an unknown or missing one has no exceptions."""
+    return [rule for rule in pack.legal_basis if purpose not in rule.except_purposes]
 
 
 def asked_authority(pack: LawPack, purpose: str, legal_basis: str) -> list[AuthorityRule]:
-    """The rules on attached authority that apply; a purpose or legal basis that is not allowed has no exceptions."""
-    known = purpose in pack.purposes.allowed
-    accepted = all(legal_basis in rule.allowed for rule in asked_legal_bases(pack, purpose))
+    """The rules on attached authority that apply; an unknown or missing purpose or legal basis has no exceptions."""
     return [
         rule
         for rule in pack.authority
-        if not (known and purpose in rule.except_purposes) and not (accepted and legal_basis in rule.except_legal_bases)
+        if purpose not in rule.except_purposes and legal_basis not in rule.except_legal_bases
     ]
 
 

@@ -90,6 +90,16 @@ def read_pack(text: str, name: str) -> LawPack:
     missing = PROHIBITED_PURPOSES.keys() - {purpose for rule in pack.prohibited for purpose in rule.purposes}
     if missing:
         top.fail("rules: prohibited", f"must name every prohibited purpose; missing: {listed(missing)}")
+    # An exception for a purpose that is not allowed would quietly open what the list of purposes closes.
+    spoken_of = {
+        "offences: no_crime_purposes": pack.offences.no_crime_purposes,
+        "emergency: purposes": pack.emergency.purposes,
+        "legal_basis: except_purposes": frozenset().union(*(rule.except_purposes for rule in pack.legal_basis)),
+        "authority: except_purposes": frozenset().union(*(rule.except_purposes for rule in pack.authority)),
+    }
+    for place, purposes in spoken_of.items():
+        if not purposes <= pack.purposes.allowed:
+            top.fail(f"rules: {place}", f"not an allowed purpose: {listed(purposes - pack.purposes.allowed)}")
     return pack
 
 
