@@ -1,0 +1,193 @@
+"""Who may do what with cases and searches. When it may be done is for `policies` and the states.
+
+Pairs: `check_can_x` raises NotAllowed with a sentence, `can_x` answers. People act inside their own agency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from core.exceptions import NotAllowed
+from core.models import User
+from core.permissions import has
+from core.person_roles import Permission as P
+from search.models import Case, SearchRequest
+
+
+def _require(allowed: bool, sentence: str) -> None:
+    if not allowed:
+        raise NotAllowed(sentence)
+
+
+def _answers(check: Callable[..., None], *arguments: Any) -> bool:
+    try:
+        check(*arguments)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _same_agency(user: User, agency_id: str | None) -> bool:
+    return user.agency_id is not None and user.agency_id == agency_id
+
+
+# Cases
+
+
+def check_can_open_case(user: User) -> None:
+    _require(has(user, P.OPEN_CASES), "Only officers and supervisors open cases.")
+    _require(user.agency_id is not None, "You belong to no agency yet. Ask your administrator to enter it.")
+
+
+def check_can_import_cases(user: User) -> None:
+    _require(has(user, P.CONFIRM_CASES), "Only supervisors import cases.")
+    _require(user.agency_id is not None, "You belong to no agency yet. Ask your administrator to enter it.")
+
+
+def check_can_manage_case(user: User, case: Case) -> None:
+    """Assigning, closing and reopening."""
+    _require(has(user, P.CONFIRM_CASES), "Only a supervisor may do this. Ask yours.")
+    _require(_same_agency(user, case.agency_id), "This case belongs to another agency.")
+
+
+def check_can_confirm_case(user: User, case: Case) -> None:
+    check_can_manage_case(user, case)
+    _require(case.opened_by_id != user.id, "You opened this case yourself: another supervisor has to confirm it.")
+
+
+def check_can_see_case(user: User, case: Case) -> None:
+    if has(user, P.SAMPLE_SEARCHES):
+        return
+    _require(_same_agency(user, case.agency_id), "This case belongs to another agency.")
+    if has(user, P.CONFIRM_CASES) or has(user, P.DECIDE_HOLDS):
+        return
+    own = has(user, P.READ_CASES) and (
+        case.opened_by_id == user.id or case.caseassignment_set.filter(officer=user).exists()
+    )
+    _require(own, "You are not assigned to this case. Ask its supervisor to assign you.")
+
+
+# Requests
+
+
+def _decides(user: User) -> bool:
+    return any(has(user, one) for one in (P.APPROVE_SEARCHES, P.DECIDE_HOLDS, P.REVIEW_CANDIDATES))
+
+
+def check_can_request_search(user: User) -> None:
+    _require(has(user, P.REQUEST_SEARCHES), "Only officers request searches.")
+    _require(user.agency_id is not None, "You belong to no agency yet. Ask your administrator to enter it.")
+
+
+def check_can_change_request(user: User, request: SearchRequest) -> None:
+    """Filling in, submitting, withdrawing: the requester alone."""
+    check_can_request_search(user)
+    _require(request.requester_id == user.id, "This request belongs to somebody else.")
+
+
+def check_can_see_request(user: User, request: SearchRequest) -> None:
+    """Status and receipts. What was found is `check_can_view_candidates`."""
+    if request.requester_id == user.id or has(user, P.SAMPLE_SEARCHES):
+        return
+    _require(_decides(user), "This request belongs to somebody else.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_see_justification(user: User, request: SearchRequest) -> None:
+    """The written reason and the probe: the requester, and who has to decide or compare."""
+    if request.requester_id == user.id:
+        return
+    _require(_decides(user), "Only those who decide on this request may read it.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_approve(user: User, request: SearchRequest, roles: frozenset[str]) -> None:
+    """`roles` are those of which the law pack accepts an approval."""
+    _require(request.requester_id != user.id, "You asked for this search yourself: another person has to approve it.")
+    _require(
+        bool(user.is_active and roles & set(user.roles)), f"An approval has to come from: {', '.join(sorted(roles))}."
+    )
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_override_quality(user: User, request: SearchRequest) -> None:
+    _require(has(user, P.OVERRIDE_QUALITY), "Only a supervisor may accept a photo below the quality limits.")
+    _require(request.requester_id != user.id, "This is your own request: another supervisor has to decide.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_decide_hold(user: User, request: SearchRequest) -> None:
+    _require(has(user, P.DECIDE_HOLDS), "Only counsel decides held searches.")
+    _require(request.requester_id != user.id, "This is your own request: another counsel has to decide.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_view_candidates(user: User, request: SearchRequest) -> None:
+    _require(has(user, P.REVIEW_CANDIDATES), "Only examiners read candidates. You see the status of the search.")
+    _require(request.requester_id != user.id, "You asked for this search yourself: another examiner has to read it.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_replay(user: User, request: SearchRequest) -> None:
+    _require(
+        has(user, P.APPROVE_SEARCHES) or has(user, P.DECIDE_HOLDS), "Only supervisors and counsel run a search again."
+    )
+    _require(request.requester_id != user.id, "You asked for this search yourself: another person has to approve it.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def can_open_case(user: User) -> bool:
+    return _answers(check_can_open_case, user)
+
+
+def can_import_cases(user: User) -> bool:
+    return _answers(check_can_import_cases, user)
+
+
+def can_manage_case(user: User, case: Case) -> bool:
+    return _answers(check_can_manage_case, user, case)
+
+
+def can_confirm_case(user: User, case: Case) -> bool:
+    return _answers(check_can_confirm_case, user, case)
+
+
+def can_see_case(user: User, case: Case) -> bool:
+    return _answers(check_can_see_case, user, case)
+
+
+def can_request_search(user: User) -> bool:
+    return _answers(check_can_request_search, user)
+
+
+def can_change_request(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_change_request, user, request)
+
+
+def can_see_request(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_see_request, user, request)
+
+
+def can_see_justification(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_see_justification, user, request)
+
+
+def can_approve(user: User, request: SearchRequest, roles: frozenset[str]) -> bool:
+    return _answers(check_can_approve, user, request, roles)
+
+
+def can_override_quality(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_override_quality, user, request)
+
+
+def can_decide_hold(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_decide_hold, user, request)
+
+
+def can_view_candidates(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_view_candidates, user, request)
+
+
+def can_replay(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_replay, user, request)
