@@ -245,10 +245,18 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 # name -> {"task": …, "schedule": seconds}; each app adds its own periodic tasks here.
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
+    # A message that waits while all workers are busy is worth nothing: the next one does the same.
+    "reconcile-jobs": {"task": "core.jobs.reconcile", "schedule": 5.0, "options": {"expires": 5}},
+}
+# A running job without a sign of life for so long is given to another worker.
+GLASSCASE_JOB_STALE_SECONDS = environment.integer("GLASSCASE_JOB_STALE_SECONDS", 20, minimum=2, maximum=3600)
 if BROKER_IS_DATABASE:
     CELERY_BEAT_SCHEDULE["prune-broker"] = {"task": "core.prune_broker", "schedule": 600.0}
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # keeps no file: every task of ours may run once too often
+
+# Touched by the sequencer, the signer and the notifier after each step, for health checks of containers.
+GLASSCASE_HEARTBEAT_FILE = environment.text("GLASSCASE_HEARTBEAT_FILE", "")
 
 # --- Process logs ----------------------------------------------------------------------------------------------------
 LOGGING_CONFIG = "core.logs.configure"
