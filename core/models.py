@@ -10,6 +10,9 @@ from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
+
+from core.person_roles import CODES, Administrator
 
 
 class Agency(models.Model):
@@ -54,11 +57,30 @@ class User(AbstractBaseUser):
     roles = ArrayField(models.CharField(max_length=30), default=list, blank=True)
     training_until = models.DateField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
+    # Somebody else knows the password: nothing else is open until the person has chosen another.
+    must_change_password = models.BooleanField(default=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(Lower("username"), name="username_once_in_any_case"),
+            # The same exclusions as in core.person_roles, for whoever writes past the services.
+            models.CheckConstraint(condition=Q(roles__contained_by=list(CODES)), name="roles_are_known"),
+            models.CheckConstraint(
+                condition=~Q(roles__contains=["board"]) | Q(roles__len=1), name="board_has_no_other_role"
+            ),
+            models.CheckConstraint(
+                condition=~Q(roles__contains=["auditor"]) | Q(roles__len=1), name="auditor_has_no_other_role"
+            ),
+            models.CheckConstraint(
+                condition=~Q(roles__contains=["administrator"]) | ~Q(roles__overlap=Administrator.excluded_codes()),
+                name="administrator_searches_nothing",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.full_name or self.username

@@ -93,6 +93,8 @@ def database(template: str, django_db_blocker: Any, settings: Any) -> Iterator[C
     before = chosen["NAME"]
     chosen["NAME"] = name
     settings.GLASSCASE_HOME = home
+    # scrypt is slow on purpose; the tests of sign-in choose it themselves where it matters.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     ContentType.objects.clear_cache()
     try:
         with django_db_blocker.unblock():

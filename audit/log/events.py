@@ -77,6 +77,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
         event.type: event
         for event in (
             # People
+            _event("core:agency:added", "app", "An agency was added.", "agency=code law_pack=code"),
             _event("core:user:signed_in", "app", "A person signed in.", "user=id"),
             _event("core:user:signed_out", "app", "A person signed out.", "user=id"),
             _event("core:user:sign_in_failed", "app", "A sign-in failed.", "reason=code", "user=id", "username"),

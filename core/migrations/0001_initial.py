@@ -5,6 +5,7 @@ import uuid
 import django.contrib.auth.validators
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
@@ -52,6 +53,7 @@ class Migration(migrations.Migration):
                 ),
                 ("training_until", models.DateField(blank=True, null=True)),
                 ("is_active", models.BooleanField(default=True)),
+                ("must_change_password", models.BooleanField(default=False)),
                 (
                     "agency",
                     models.ForeignKey(
@@ -64,7 +66,59 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "abstract": False,
+                "constraints": [
+                    models.UniqueConstraint(
+                        django.db.models.functions.text.Lower("username"), name="username_once_in_any_case"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            (
+                                "roles__contained_by",
+                                [
+                                    "officer",
+                                    "supervisor",
+                                    "examiner",
+                                    "counsel",
+                                    "custodian",
+                                    "board",
+                                    "auditor",
+                                    "administrator",
+                                ],
+                            )
+                        ),
+                        name="roles_are_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("roles__contains", ["board"]), _negated=True),
+                            ("roles__len", 1),
+                            _connector="OR",
+                        ),
+                        name="board_has_no_other_role",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("roles__contains", ["auditor"]), _negated=True),
+                            ("roles__len", 1),
+                            _connector="OR",
+                        ),
+                        name="auditor_has_no_other_role",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("roles__contains", ["administrator"]), _negated=True),
+                            models.Q(
+                                (
+                                    "roles__overlap",
+                                    ["counsel", "custodian", "examiner", "officer", "supervisor"],
+                                ),
+                                _negated=True,
+                            ),
+                            _connector="OR",
+                        ),
+                        name="administrator_searches_nothing",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
