@@ -94,8 +94,8 @@ class VerifierKey:
             raise NoteError(f"{self.name[:60]!r} is not the name of a key")
         if self.algorithm not in (ED25519, COSIGNATURE):
             raise NoteError(f"the key of {self.name!r} is of type {self.algorithm}, which is not supported")
-        if len(self.public_key) != ed25519.PUBLIC_KEY_SIZE:
-            raise NoteError(f"the key of {self.name!r} has a wrong length")
+        if not ed25519.is_public_key(self.public_key):
+            raise NoteError(f"the key of {self.name!r} is no Ed25519 key that signatures can be trusted under")
 
     @property
     def key_id(self) -> bytes:

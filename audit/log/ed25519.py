@@ -67,6 +67,20 @@ assert _base is not None
 _BASE: _Point = _base
 
 
+def is_public_key(public_key: bytes) -> bool:
+    """Whether these are the 32 canonical bytes of a point that is not of small order.
+
+    Under a point of small order anybody can make signatures, so an operator could disown what such a key signed; and
+    implementations differ on points that are not written canonically.
+    """
+    point = _decode(public_key) if len(public_key) == PUBLIC_KEY_SIZE else None
+    if point is None:
+        return False
+    for _ in range(3):
+        point = _add(point, point)
+    return _encode(point) != _encode(_NEUTRAL)
+
+
 def verify_plain(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether `signature` (64 bytes) over `message` is by `public_key` (32 bytes); RFC 8032, section 5.1.7."""
     if len(public_key) != PUBLIC_KEY_SIZE or len(signature) != SIGNATURE_SIZE:

@@ -72,9 +72,9 @@ def test_a_note_signed_by_other_software_verifies() -> None:
         (KNOWN_VKEY.replace("example.com/foo", "example.com\udc80foo"), "not the name of a key"),
         (KNOWN_VKEY + "\n", "is not base64"),
         (KNOWN_VKEY[:-1] + "l", "does not have the id"),
-        (KNOWN_VKEY[:-4], "wrong length"),
+        (KNOWN_VKEY[:-4], "is no Ed25519 key"),
         (KNOWN_VKEY.replace("+AekyeRrm", "+BukyeRrm"), "type 6, which is not supported"),
-        ("example.com/foo+530d903a+AQ==", "wrong length"),
+        ("example.com/foo+530d903a+AQ==", "is no Ed25519 key"),
         ("example.com/foo+530d903a+A", "is not base64"),
     ],
 )

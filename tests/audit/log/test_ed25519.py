@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.log import ed25519
-from audit.log.ed25519 import verify, verify_plain
+from audit.log.ed25519 import is_public_key, verify, verify_plain
 
 # RFC 8032, section 7.1: public key, message, signature of tests 1, 2, 3 and SHA(abc).
 VECTORS = [
@@ -94,9 +94,34 @@ def test_what_cannot_be_a_key_or_signature_is_refused(check: Check, public: byte
     assert not check(public, b"text", signature)
 
 
-@pytest.mark.parametrize("number", [2**255 - 19, 2**255 - 1, 1 | 1 << 255])
-def test_the_plain_form_refuses_points_that_are_not_written_canonically(number: int) -> None:
-    assert not verify_plain(number.to_bytes(32, "little"), b"text", bytes(64))
+# The base point: under a public key that is the neutral point, R = B and s = 1 fit every message.
+FITS_ALL = bytes([0x58]) + bytes([0x66]) * 31 + (1).to_bytes(32, "little")
+
+
+def test_anybody_can_sign_under_a_key_of_small_order_so_it_is_no_key() -> None:
+    neutral = (1).to_bytes(32, "little")
+    assert verify_plain(neutral, b"any text", FITS_ALL)
+    assert verify(neutral, b"any text", FITS_ALL)
+    assert not is_public_key(neutral)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**255 - 20, 1 << 255])
+def test_points_of_small_order_are_no_keys(number: int) -> None:
+    assert not is_public_key(number.to_bytes(32, "little"))
+
+
+@pytest.mark.parametrize("number", [2**255 - 18, 1 | 1 << 255, 2**255 - 18 | 1 << 255])
+def test_points_that_are_not_written_canonically_are_no_keys(number: int) -> None:
+    key = number.to_bytes(32, "little")  # three more spellings of the neutral point
+    assert not is_public_key(key)
+    assert not verify_plain(key, b"any text", FITS_ALL)
+
+
+def test_real_keys_are_keys_and_nothing_of_another_length_is() -> None:
+    assert is_public_key(PUBLIC)
+    assert all(is_public_key(bytes.fromhex(public)) for public, _, _ in VECTORS)
+    assert not is_public_key(PUBLIC[:31])
+    assert not is_public_key(PUBLIC + b"\0")
 
 
 def test_the_plain_form_is_used_where_cryptography_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,6 +175,16 @@ def test_a_consistency_proof_holds_for_its_own_two_roots_only(data: st.DataObjec
         assert not verify_consistency(**right | {"proof": [*proof[:at], EMPTY_ROOT, *proof[at + 1 :]]})
 
 
+def test_a_proof_of_a_subtree_is_no_proof_of_the_tree() -> None:
+    inner = Prover(4, TILES.get)
+    proof = inner.inclusion(1)
+    assert verify_inclusion(leaf=LEAVES[1], index=1, size=4, proof=proof, root=ROOT_OF[4])
+    assert not verify_inclusion(leaf=LEAVES[1], index=1, size=8, proof=proof, root=ROOT_OF[4])
+    proof = inner.consistency(2)
+    assert verify_consistency(old=2, new=4, proof=proof, old_root=ROOT_OF[2], new_root=ROOT_OF[4])
+    assert not verify_consistency(old=2, new=8, proof=proof, old_root=ROOT_OF[2], new_root=ROOT_OF[4])
+
+
 def test_all_proofs_of_all_sizes_up_to_40_hold() -> None:
     for size in range(1, 41):
         prover = Prover(size, TILES.get)

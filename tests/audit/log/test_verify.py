@@ -181,6 +181,10 @@ def test_a_shorter_log_fails_against_an_older_checkpoint(
             "FAIL: input: {export}/twice names one witness twice",
         ),
         (
+            ("{export}/log", "--key", VKEY, "--witness", "{export}/alias"),
+            "FAIL: input: {export}/alias names one witness twice",
+        ),
+        (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/binary"),
             "FAIL: input: {export}/binary is not a text file",
         ),
@@ -193,6 +197,9 @@ def test_each_fault_has_a_line_of_its_own(
     (export / "binary").write_bytes(b"\xff\xfe")
     double = Key(witness(1).name, 200, witness(1).algorithm).public
     (export / "twice").write_text(f"{witness(1).public}\n{double}\n")
+    alias = Key("another.example.org", 101, witness(1).algorithm).public
+    assert alias.public_key == witness(1).public.public_key
+    (export / "alias").write_text(f"{witness(1).public}\n{alias}\n")
     given = [argument.replace("{export}", str(export)) for argument in arguments]
     assert fails(capsys, *given).startswith(line.replace("{export}", str(export)))
 
