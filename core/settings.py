@@ -165,12 +165,18 @@ DATABASES = {
 GLASSCASE_LOG_ORIGIN = environment.text("GLASSCASE_LOG_ORIGIN", "glasscase.invalid/log")
 # File with the log's public keys; empty: the one that the signer writes below GLASSCASE_HOME.
 GLASSCASE_LOG_VKEYS = environment.text("GLASSCASE_LOG_VKEYS", "")
+# How long a step of a search or a reading waits for the sequencer and the signer before it says so.
+GLASSCASE_LOG_WAIT_SECONDS = environment.integer("GLASSCASE_LOG_WAIT_SECONDS", 20, minimum=1, maximum=600)
 # Whether checkpoint and hash tiles are open to anybody who reaches the server; entries always need a token.
 GLASSCASE_LOG_OPEN = environment.boolean("GLASSCASE_LOG_OPEN", default=False)
 
 # --- Commands in a person's name -------------------------------------------------------------------------------------
 # Whether `--as USER` is allowed: with the embedded database whoever runs commands holds every key anyway.
 GLASSCASE_ALLOW_AS = environment.boolean("GLASSCASE_ALLOW_AS", default=not GLASSCASE_DB_HOST)
+
+# --- Searches ----------------------------------------------------------------------------------------------------------
+# How long a submitted request may wait for counsel, approval and execution; the gate's own limit holds too.
+GLASSCASE_REQUEST_HOURS = environment.integer("GLASSCASE_REQUEST_HOURS", 72, minimum=1, maximum=8760)
 
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"

@@ -3,6 +3,7 @@
 import uuid
 
 import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -275,7 +276,12 @@ class Migration(migrations.Migration):
                 ("sealed", models.BinaryField(default=bytes)),
                 ("probe_checked_at", models.DateTimeField(null=True)),
                 ("probe_model", models.CharField(blank=True, max_length=64)),
-                ("fingerprint", models.BinaryField(default=bytes)),
+                (
+                    "fingerprint",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), default=list, size=None
+                    ),
+                ),
                 ("edition", models.IntegerField(null=True)),
                 ("face_model", models.CharField(blank=True, max_length=64)),
                 ("threshold", models.IntegerField(null=True)),
@@ -468,5 +474,9 @@ class Migration(migrations.Migration):
                 condition=models.Q(("decided_by", models.F("requester")), _negated=True),
                 name="nobody_decides_their_own",
             ),
+        ),
+        migrations.AddIndex(
+            model_name="searchrequest",
+            index=django.contrib.postgres.indexes.GinIndex(fields=["fingerprint"], name="request_fingerprint"),
         ),
     ]

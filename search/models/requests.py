@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -60,7 +61,7 @@ class SearchRequest(models.Model):
     probe_checked_at = models.DateTimeField(null=True)
     probe_model = models.CharField(max_length=64, blank=True)
     # Keyed hashes of the justification's word pairs: tells that a text was used before without keeping the text.
-    fingerprint = models.BinaryField(default=bytes)
+    fingerprint = ArrayField(models.BigIntegerField(), default=list)
 
     # What the intent will say, fixed when the request is submitted, because an approval is given for exactly this.
     edition = models.IntegerField(null=True)
@@ -101,6 +102,7 @@ class SearchRequest(models.Model):
             ),
             models.CheckConstraint(condition=~Q(decided_by=models.F("requester")), name="nobody_decides_their_own"),
         ]
+        indexes: ClassVar[list[models.Index]] = [GinIndex(fields=["fingerprint"], name="request_fingerprint")]
 
     def __str__(self) -> str:
         return f"search request {self.id}"
