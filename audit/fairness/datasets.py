@@ -273,11 +273,11 @@ def read_embeddings(path: Path) -> Samples:
 
 def _read_arrays(path: Path) -> tuple[Floats, list[str], dict[str, list[str]]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise DatasetError(f"{path.name} is not an .npz file that can be read.") from error
-    except (ValueError, AttributeError) as error:  # object arrays; a plain .npy, which is no archive
+    except (ValueError, TypeError) as error:  # object arrays; a plain .npy, which is no archive
         raise DatasetError(
             f"{path.name} holds something else than plain arrays. Embeddings of different lengths cannot be compared: "
             "save one table of floats per face model."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import betainc
+from scipy.special import betainc  # type: ignore[import-untyped]
 
 from audit.fairness.comparisons import GRID_STEP, compare
 from audit.fairness.rates import choose_threshold, cohort_rates, predicted_fpir, split_people
@@ -102,7 +102,7 @@ def test_no_impostor_pairs_or_a_silly_target_are_refused() -> None:
     one = compare(np.eye(2), ["p", "p"], ["x", "x"])
     for rule in ("all", "within", "worst"):
         with pytest.raises(ValueError, match="two people"):
-            choose_threshold(one, 0.1, rule)  # type: ignore[arg-type]
+            choose_threshold(one, 0.1, rule)
     with pytest.raises(ValueError, match="between 0 and 1"):
         choose_threshold(one, 0)
 
