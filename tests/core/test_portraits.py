@@ -113,6 +113,7 @@ def test_sets_with_other_ranges_share_nobody_and_live_side_by_side(tmp_path: Pat
     assert other["photo"] == "2"
 
 
+@pytest.mark.slow
 def test_two_processes_draw_the_same_set(tmp_path: Path) -> None:
     render_set(tmp_path / "two", 4, 2, processes=2)
     render_set(tmp_path / "one", 4, 2, processes=1)

@@ -122,7 +122,7 @@ def test_a_multi_picture_jpeg_of_a_phone_gives_its_first_picture() -> None:
     other = Image.new("RGB", (64, 48), (0, 0, 0))
     data = saved(picture(), "MPO", save_all=True, append_images=[other], quality=95)
     with Image.open(io.BytesIO(data)) as both:
-        assert both.n_frames == 2
+        assert getattr(both, "n_frames", 1) == 2
     photo = decode(data)
     assert photo.format == "JPEG"
     assert photo.rgb[40, 10, 0] > 150

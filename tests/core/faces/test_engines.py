@@ -117,7 +117,7 @@ def test_a_large_photo_is_searched_reduced_and_its_boxes_are_in_its_own_pixels(e
     import cv2
 
     small = drawn(0, 0)
-    large = cv2.resize(small, (3200, 3200), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(small, (3200, 3200), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
     here, there = only_face(engine, small), only_face(engine, large)
     middle = (there.left_eye + there.right_eye) / 2
     assert np.abs(middle / 10 - (here.left_eye + here.right_eye) / 2).max() < 6

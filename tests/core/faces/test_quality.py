@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from core.faces.crop import arcface_points
 from core.faces.face import Face
@@ -25,6 +27,10 @@ GOOD = Measures(
     detector="scrfd",
 )
 LIMITS = load_limits()
+
+
+def blur(photo: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
+    return cv2.GaussianBlur(photo, (0, 0), sigma).astype(np.uint8)
 
 
 def frontal(scale: float = 2.0, shift: float = 60.0) -> Face:
@@ -85,7 +91,7 @@ def test_a_face_box_of_10_pixels_is_refused_once_and_nobody_can_override_it() ->
         ({"detection_score": 0.01, "detector": "dlib-hog"}, "hardly_a_face"),
     ],
 )
-def test_each_measure_has_a_limit_of_its_own(change: dict[str, float], code: str) -> None:
+def test_each_measure_has_a_limit_of_its_own(change: dict[str, Any], code: str) -> None:
     assert [shortfall.code for shortfall in check(dataclasses.replace(GOOD, **change), LIMITS)] == [code]
 
 
@@ -100,12 +106,12 @@ def test_what_cannot_be_overridden_comes_first() -> None:
 
 def test_size_sharpness_and_exposure_are_measured_on_the_face() -> None:
     rng = np.random.default_rng(0)
-    photo = cv2.GaussianBlur(rng.integers(0, 255, (400, 400, 3), np.uint8), (0, 0), 2)
+    photo = blur(rng.integers(0, 255, (400, 400, 3), np.uint8), 2)
     face = frontal()
     sharp = measure(photo, face)
     assert sharp.face_px == 224
     assert sharp.inter_eye_px == pytest.approx(70.5, abs=0.1)
-    blurred = measure(cv2.GaussianBlur(photo, (0, 0), 6), face)
+    blurred = measure(blur(photo, 6), face)
     assert blurred.sharpness < sharp.sharpness / 5
     black = measure(np.zeros_like(photo), face)
     assert (black.mean_luma, black.dark_percent, black.sharpness) == (0, 100, 0)

@@ -26,11 +26,8 @@ def detector(path: Path) -> None:
             values = np.zeros((cells * cells * 2, channels), np.float32)
             if stride == 32:
                 anchor = 2 * (int(CENTRE / stride) * cells + int(CENTRE / stride))
-                values[anchor] = {
-                    "score": [0.9],
-                    "bbox": [HALF / stride] * 4,
-                    "kps": (POINTS / stride).ravel(),
-                }[kind]
+                found = {"score": np.array([0.9]), "bbox": np.full(4, HALF / stride), "kps": (POINTS / stride).ravel()}
+                values[anchor] = found[kind]
             name = f"{kind}_{stride}"
             constants += [numpy_helper.from_array(values, f"{name}_c"), numpy_helper.from_array(_zero(), f"{name}_z")]
             nodes += [
