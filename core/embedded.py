@@ -29,6 +29,8 @@ from core.embedded_place import EmbeddedError, Place
 SUPERUSER = "postgres"
 START_SECONDS = 120
 STOP_SECONDS = 60
+# pg_ctl may give up on a busy machine while the server still comes up: how long to ask the server itself, per attempt.
+PATIENCE_SECONDS = (1.0, 2.0, 30.0)
 MEGABYTE = 1024 * 1024
 
 
@@ -171,10 +173,9 @@ class Server:
     def _start(self, place: Place) -> None:
         log = place.data / "start.log"
         arguments = ["start", "-D", place.data, "-l", log, "-w", "-t", START_SECONDS]
-        for attempt in (1, 2):
+        for patience in PATIENCE_SECONDS:
             _run(place, place.data, "pg_ctl", *arguments)
-            # pg_ctl may give up on a busy machine while the server still comes up: ask the server itself.
-            deadline = time.monotonic() + (5 if attempt == 1 else 30)
+            deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
                 with contextlib.suppress(psycopg.OperationalError), self.connect():
                     return
