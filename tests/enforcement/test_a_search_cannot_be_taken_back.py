@@ -14,14 +14,10 @@ import psycopg
 import pytest
 
 from search.gate import client
-from search.gate.client import GateRefused
+from tests.enforcement.refusals import refused
 from tests.enforcement.world import World
 
 Open = Callable[..., psycopg.Connection]
-
-
-def refused(rule: str) -> contextlib.AbstractContextManager[pytest.ExceptionInfo[GateRefused]]:
-    return pytest.raises(GateRefused, check=lambda error: error.rule == rule)
 
 
 @pytest.fixture
@@ -97,8 +93,8 @@ def test_a_cursor_that_fetches_one_row_gets_none_before_the_result_is_signed(
     view = world.view(filed.request)
     client.execute(transaction, filed.request)
     transaction.commit()
+    transaction.execute(f"DECLARE one CURSOR FOR SELECT * FROM gate.candidates('{view}')")
     with pytest.raises(psycopg.Error) as caught:
-        transaction.execute("DECLARE one CURSOR FOR SELECT * FROM gate.candidates(%s)" % f"'{view}'")  # noqa: UP031
         transaction.execute("FETCH 1 FROM one")
     assert caught.value.diag.message_hint == "receipt"
 
@@ -148,7 +144,9 @@ def test_the_size_of_the_write_ahead_log_does_not_tell_whether_there_is_a_candid
     def wal(probe: np.ndarray) -> int:
         filed = world.bound(probe)
         connection = as_role("app", autocommit=False)
-        plan = connection.execute(f"EXPLAIN (ANALYZE, WAL, FORMAT JSON) SELECT gate.execute('{filed.request}')").fetchone()
+        plan = connection.execute(
+            f"EXPLAIN (ANALYZE, WAL, FORMAT JSON) SELECT gate.execute('{filed.request}')"
+        ).fetchone()
         connection.rollback()
         connection.close()
         assert plan is not None

@@ -117,14 +117,17 @@ class World:
     def set_policy(self, setting: str, value: int) -> None:
         values = params.set_policy(setting=setting, value=value)
         client.set_policy(
-            self.app, setting=setting, value=value, proposals=self.propose("gate:set_policy", values, self.sam, self.sue)
+            self.app,
+            setting=setting,
+            value=value,
+            proposals=self.propose("gate:set_policy", values, self.sam, self.sue),
         )
 
     def insert(self, batch: int, rows: list[tuple[uuid.UUID, uuid.UUID, np.ndarray]]) -> None:
-        with self.app.transaction(), self.app.cursor() as cursor:
-            with cursor.copy("COPY gallery.template (edition, batch, template, person, embedding) FROM STDIN") as copy:
-                for template, person, vector in rows:
-                    copy.write_row((self.edition, batch, template, person, HalfVector(vector).to_text()))
+        statement = "COPY gallery.template (edition, batch, template, person, embedding) FROM STDIN"
+        with self.app.transaction(), self.app.cursor() as cursor, cursor.copy(statement) as copy:
+            for template, person, vector in rows:
+                copy.write_row((self.edition, batch, template, person, HalfVector(vector).to_text()))
 
     # The steps of one search
 
