@@ -8,6 +8,7 @@ is the truth, and its reconciler enqueues again what was lost.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.conf import settings
 from kombu.transport import sqlalchemy
 from kombu.utils.scheduling import FairCycle
 from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import SADeprecationWarning
+from sqlalchemy.orm import configure_mappers
 
 from core import database
 
@@ -36,7 +39,21 @@ class InOrder(FairCycle):
 
 class Channel(sqlalchemy.Channel):
     def _engine_from_config(self) -> Engine:
-        return create_engine("postgresql+psycopg://", creator=connect, pool_size=2, pool_pre_ping=True)
+        with warnings.catch_warnings():
+            # kombu's tables still use a loader that SQLAlchemy will drop one day; nothing here can change that.
+            warnings.simplefilter("ignore", SADeprecationWarning)
+            configure_mappers()
+        return create_engine("postgresql+psycopg://", creator=lambda: connect(),  # looked up when it connects pool_size=2, pool_pre_ping=True)
+
+    def _put(self, queue: Any, message: Any, **_: Any) -> None:
+        try:
+            super()._put(queue, message)
+        except Exception:
+            # The session of a lost connection stays unusable, and the process keeps its channel for years.
+            if self._session is not None:
+                self._session.close()
+            self._session = None
+            raise
 
     def _reset_cycle(self) -> None:
         self._cycle = InOrder(self._get_and_deliver, self._active_queues, sqlalchemy.Empty)
@@ -59,6 +76,12 @@ def forget_connections() -> None:
     for engine, _ in sqlalchemy.Channel._engines.values():
         engine.dispose(close=False)
     sqlalchemy.Channel._engines.clear()
+
+
+def close_connections() -> None:
+    """Close this process's connections to the broker; the next message opens new ones."""
+    for engine, _ in sqlalchemy.Channel._engines.values():
+        engine.dispose()
 
 
 def prune(seconds: int = 3600) -> int:

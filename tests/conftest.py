@@ -23,7 +23,7 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from core import initialise
+from core import broker, initialise
 from core.database import connect, connect_superuser
 from tests import run
 
@@ -101,6 +101,7 @@ def database(template: str, django_db_blocker: Any, settings: Any) -> Iterator[C
             yield Clone(name, home)
     finally:
         connections.close_all()
+        broker.close_connections()
         chosen["NAME"] = before
         superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
         superuser.close()
