@@ -43,7 +43,7 @@ class Channel(sqlalchemy.Channel):
             # kombu's tables still use a loader that SQLAlchemy will drop one day; nothing here can change that.
             warnings.simplefilter("ignore", SADeprecationWarning)
             configure_mappers()
-        return create_engine("postgresql+psycopg://", creator=lambda: connect(),  # looked up when it connects pool_size=2, pool_pre_ping=True)
+        return create_engine("postgresql+psycopg://", creator=lambda: connect(), pool_size=2, pool_pre_ping=True)
 
     def _put(self, queue: Any, message: Any, **_: Any) -> None:
         try:
