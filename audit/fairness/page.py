@@ -90,7 +90,7 @@ def finding(content: Mapping[str, Any]) -> list[str]:
                 "No difference between cohorts could be shown. That is not the same as showing that there is none."
             )
     overall = content["overall"]
-    sentences.append(f"The same person was not recognised in {_rate_words(overall['fnmr'])} of comparisons.")
+    sentences.append(f"Two photos of one person that were not recognised as such: {_rate_words(overall['fnmr'])}.")
     if overall["fte"]["errors"]:
         lost = counted(overall["fte"]["errors"], "photo")
         sentences.append(f"{lost} of {overall['fte']['trials']:,} gave no embedding and count as not recognised.")
