@@ -124,12 +124,12 @@ def _summary(content: Mapping[str, Any]) -> str:
         which = {
             "all": "all pairs of different people",
             "within": "pairs of different people of the same cohort",
-            "worst": "the cohort with the highest rate",
+            "worst": "pairs of different people of the cohort with the highest rate",
         }[threshold["rule"]]
         how = (
             f"The threshold {threshold['value'] / 1e6:.6f} was chosen on "
             f"{counted(threshold['people_chosen_on'], 'person', 'people')} so that at most "
-            f"{one_in(content['parameters']['target_fmr'])} of {which} reach it; everything on this page was measured "
+            f"{one_in(content['parameters']['target_fmr'])} {which} reach it; everything on this page was measured "
             f"on {counted(threshold['people_reported_on'], 'other person', 'other people')}."
         )
         if not threshold["target_shown"]:
