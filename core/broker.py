@@ -45,9 +45,9 @@ class Channel(sqlalchemy.Channel):
             configure_mappers()
         return create_engine("postgresql+psycopg://", creator=lambda: connect(), pool_size=2, pool_pre_ping=True)
 
-    def _put(self, queue: Any, message: Any, **_: Any) -> None:
+    def _put(self, queue: Any, payload: Any, **_: Any) -> None:  # type: ignore[override]  # as kombu names them
         try:
-            super()._put(queue, message)
+            super()._put(queue, payload)
         except Exception:
             # The session of a lost connection stays unusable, and the process keeps its channel for years.
             if self._session is not None:
