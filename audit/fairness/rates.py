@@ -138,7 +138,9 @@ def _lowest(comparisons: Comparisons, keys: list[tuple[int, int]], target: float
     pairs = sum(comparisons.impostor_pairs(a, b) for a, b in keys)
     if not pairs:
         raise ValueError("There are no impostor pairs to set a threshold on: two people are needed.")
-    allowed = math.floor(target * pairs * (1 + 1e-12))  # 1e-3 of 3,000 pairs is 3 errors, not 2.999…
+    allowed = round(target * pairs)
+    if allowed / pairs > target:  # decided by the rate as it is reported: 1e-3 of 3,000 pairs is 3 errors, not 2.999…
+        allowed -= 1
     wanted = set(keys)
     mine = np.array([(min(a, b), max(a, b)) in wanted for a, b in comparisons.tail_cohorts.tolist()], dtype=bool)
     tail = comparisons.tail_scores[mine] if len(mine) else comparisons.tail_scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc  # type: ignore[import-untyped]
 
@@ -60,6 +60,7 @@ def test_a_photo_without_embedding_is_a_miss_in_all_its_genuine_pairs() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0.001, 0.5), st.sampled_from(["all", "within", "worst"]))
+@example(0, 0.49999999999999994, "worst")
 def test_the_threshold_is_the_lowest_that_keeps_the_target(seed: int, target: float, rule: str) -> None:
     vectors, person, cohort = a_set(seed, 24)
     threshold = choose_threshold(compare(vectors, person, cohort), target, rule)  # type: ignore[arg-type]
