@@ -121,15 +121,17 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-STATIC_ROOT = environment.path("GLASSCASE_STATIC_ROOT", BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [place for place in [BASE_DIR / "static"] if place.is_dir()]
-# Served from the source tree unless `collectstatic` has run: a demo then needs no build step.
-WHITENOISE_USE_FINDERS = not STATIC_ROOT.is_dir()
+# Served from the source tree: a demo needs no build step. Where the directory of collected files exists (it is made
+# before `collectstatic` runs), those are served instead, under names that carry a hash of their content.
+_COLLECTED = environment.path("GLASSCASE_STATIC_ROOT", BASE_DIR / "staticfiles")
+STATIC_ROOT = _COLLECTED if _COLLECTED.is_dir() else None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if STATIC_ROOT.is_dir()
+        if STATIC_ROOT
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }

@@ -145,6 +145,7 @@ def test_the_log_takes_no_statements_and_no_values(server):
             connection.execute("SELECT * FROM missing WHERE note = %s", (secret,))
         with pytest.raises(psycopg.errors.UndefinedTable):
             connection.execute(f"SELECT '{secret}' FROM missing")
+    server.stop()  # the log is written by a process of its own: this waits for it
     written = "".join(file.read_text() for file in (server.home / "pg" / "log").iterdir())
     assert 'relation "missing" does not exist' in written
     assert secret not in written
