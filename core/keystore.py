@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -88,6 +88,15 @@ def destroy(record: uuid.UUID) -> bool:
     """Erases the key of `record`; says whether there was one."""
     with _store() as connection:
         return connection.execute("DELETE FROM key WHERE id = ?", (str(record),)).rowcount == 1
+
+
+def destroy_many(records: Iterable[uuid.UUID]) -> int:
+    """Erases the keys of many records in one write; returns how many there were."""
+    with _store() as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        gone = connection.executemany("DELETE FROM key WHERE id = ?", [(str(record),) for record in records]).rowcount
+        connection.execute("COMMIT")
+        return max(gone, 0)
 
 
 def _subkey(secret: bytes, purpose: str) -> AESGCM:

@@ -32,6 +32,8 @@ if not HTTPS and not set(ALLOWED_HOSTS) <= _LOOPBACK:
 if environment.boolean("GLASSCASE_BEHIND_PROXY", default=False):
     # Only behind a proxy that sets (and never passes on) this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # The limits on sign-ins count by the address that this one proxy saw.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -91,7 +93,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    # Deny-by-default belongs here: after the user is known, before anything else answers.
+    "core.middleware.AccessMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -110,6 +112,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "core.navigation.context",
             ],
         },
     }
@@ -180,6 +183,10 @@ GLASSCASE_ALLOW_AS = environment.boolean("GLASSCASE_ALLOW_AS", default=not GLASS
 # How long a submitted request may wait for counsel, approval and execution; the gate's own limit holds too.
 GLASSCASE_REQUEST_HOURS = environment.integer("GLASSCASE_REQUEST_HOURS", 72, minimum=1, maximum=8760)
 
+# --- Face models -----------------------------------------------------------------------------------------------------
+# Folders with ONNX files, one a model, beside the embedded "dlib". A missing directory holds none.
+GLASSCASE_MODELS_DIR = environment.path("GLASSCASE_MODELS_DIR", GLASSCASE_HOME / "models")
+
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = [
@@ -191,11 +198,15 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "full_name", "badge_number")},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+CSRF_FAILURE_VIEW = "core.views.errors.csrf_failure"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGIN_METHODS = {"username"}
@@ -204,12 +215,21 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+ACCOUNT_ADAPTER = "core.sign_in.AccountAdapter"
+# Against floods of failed sign-ins, each of which is an entry of the log. Per web process; the lock-out below is shared.
+ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,20/15m/key"}
+MFA_ADAPTER = "core.sign_in.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Glasscase"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 # By account, whatever address or browser is used. By address as well would lock a whole station behind one router.
 AXES_LOCKOUT_PARAMETERS = ["username"]
+AXES_USERNAME_CALLABLE = "core.sign_in.lock_name"
+AXES_LOCKOUT_CALLABLE = "core.sign_in.locked_out"
+# Who signed in and out is in our own log; axes keeps the counts of failures, and of nobody the name.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_SENSITIVE_PARAMETERS = ["login", "password", "next"]
 SILENCED_SYSTEM_CHECKS = ["axes.W006"]
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
@@ -217,8 +237,13 @@ AXES_VERBOSE = False
 
 # --- API -------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    # Tokens first: the first class decides that a missing sign-in is a 401.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "core.tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["core.access.ByRole"],
+    "EXCEPTION_HANDLER": "core.problems.handle",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",

@@ -191,6 +191,20 @@ LEGAL_BASES: Mapping[str, Term] = _by_code(
     ]
 )
 
+GALLERY_BASES: Mapping[str, Term] = _by_code(
+    [
+        Term("booking", "Booking photos", "Taken when somebody was lawfully arrested and booked."),
+        Term("custody", "Custody photos", "Of people in prison, on probation or on parole."),
+        Term("registration", "Registered offenders", "A statute orders these people to be registered with a photo."),
+        Term("missing_persons", "Missing persons", "Handed in by those who look for them."),
+        Term("statute", "Named by a statute", "A statute names this collection and allows face searches in it."),
+        Term("court_order", "Court order", "A court allowed this collection."),
+        Term("consent", "Consent", "Everybody in it agreed in writing."),
+        Term("generated", "Generated people", "Portraits of nobody, drawn by a program: for trials and tests."),
+    ]
+)
+"""Why a gallery of faces may exist at all."""
+
 ATTACHMENT_KINDS: Mapping[str, Term] = _by_code(
     [
         Term("court_order", "Court order", "The order of a court, as issued."),

@@ -110,12 +110,17 @@ class Migration(migrations.Migration):
                 ("folder", models.CharField(max_length=1000)),
                 ("manifest_sha256", models.CharField(max_length=64)),
                 ("started_at", models.DateTimeField()),
+                ("reruns", models.PositiveSmallIntegerField(default=0)),
                 ("sealed_at", models.DateTimeField(null=True)),
                 ("version", models.IntegerField(null=True)),
+                ("discarded_at", models.DateTimeField(null=True)),
                 (
                     "started_by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.RESTRICT, related_name="+", to=settings.AUTH_USER_MODEL
+                        null=True,
+                        on_delete=django.db.models.deletion.RESTRICT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],

@@ -68,10 +68,15 @@ class Enrolment(models.Model):
     # Photos are read from here while the run lasts; nothing outside this folder is ever opened.
     folder = models.CharField(max_length=1000)
     manifest_sha256 = models.CharField(max_length=64)
-    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    # None: the operator, at the command line.
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+")
     started_at = models.DateTimeField()
+    # How often the batch had to be given up because it held rows that were not ours.
+    reruns = models.PositiveSmallIntegerField(default=0)
     sealed_at = models.DateTimeField(null=True)
     version = models.IntegerField(null=True)
+    # Ended without a sealed batch: given up, or nothing could be enrolled.
+    discarded_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"enrolment into {self.gallery}"
