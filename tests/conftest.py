@@ -170,3 +170,16 @@ def real_faces() -> Path:
         pytest.skip("GLASSCASE_FACES is not set: no real portraits to test with")
     assert Path(place).is_dir(), f"GLASSCASE_FACES names {place}, which is no directory"
     return Path(place)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium for browser tests. Without one they skip, and fail where GLASSCASE_REQUIRE_BROWSER is set."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        if os.environ.get("GLASSCASE_REQUIRE_BROWSER"):
+            pytest.fail(
+                "GLASSCASE_REQUIRE_BROWSER is set and there is no Chromium; on Debian: apt-get install chromium"
+            )
+        pytest.skip("no Chromium on PATH; on Debian: apt-get install chromium")
+    return found
