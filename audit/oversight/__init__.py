@@ -1,0 +1,1 @@
+"""What an oversight board looks at: the state of the log, its entries as sentences, opened values, exports."""
