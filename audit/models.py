@@ -23,6 +23,7 @@ class Evaluation(models.Model):
     target_fmr = models.FloatField()
     seed = models.BigIntegerField()
     generated_people = models.BooleanField(default=False)
+    label_source = models.CharField(max_length=40, default="not stated")
     folder = models.CharField(max_length=1000)
     set_hash = models.CharField(max_length=64, blank=True)
     report_sha256 = models.CharField(max_length=64, blank=True)

@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ("target_fmr", models.FloatField()),
                 ("seed", models.BigIntegerField()),
                 ("generated_people", models.BooleanField(default=False)),
+                ("label_source", models.CharField(default="not stated", max_length=40)),
                 ("folder", models.CharField(max_length=1000)),
                 ("set_hash", models.CharField(blank=True, max_length=64)),
                 ("report_sha256", models.CharField(blank=True, max_length=64)),
