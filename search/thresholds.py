@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -28,7 +30,7 @@ class Signature:
     secret: str
 
 
-def _proposals(act: str, values: dict[str, object], signatures: Sequence[Signature]) -> list[object]:
+def _proposals(act: str, values: Mapping[str, Any], signatures: Sequence[Signature]) -> list[uuid.UUID]:
     if len({signature.approver.id for signature in signatures}) != 2:
         raise Invalid("Two different approvers have to sign this.", {"approvers": ["Name two different people."]})
     with database.connect("app") as own:
@@ -54,7 +56,7 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
         raise Conflict("The evaluation is not finished: there is nothing to adopt yet.")
     policy = load_policy(evaluation.acceptance_policy)
     expires = evaluation.published_at + timedelta(days=policy.maximum_age_days)
-    values = {
+    values: dict[str, Any] = {
         "model": evaluation.face_model,
         "report": evaluation.report_sha256,
         "verdict": evaluation.verdict,
