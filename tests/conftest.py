@@ -173,6 +173,22 @@ def real_faces() -> Path:
 
 
 @pytest.fixture(scope="session")
+def portraits(pytestconfig: pytest.Config) -> Callable[..., Path]:
+    """`portraits(people, photos, first=0)` gives the manifest of generated people, drawn once and kept by pytest's cache.
+
+    Ranges of `first` … `first + people` that do not overlap share nobody.
+    """
+    from core.portraits.sets import render_set
+
+    kept = pytestconfig.cache.mkdir("portraits") if pytestconfig.cache else run.HOME / "portraits"
+
+    def drawn(people: int, photos: int, first: int = 0) -> Path:
+        return render_set(kept, people, photos, first=first, manifest=f"{first}-{people}x{photos}.csv", processes=1)
+
+    return drawn
+
+
+@pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of a Chromium for browser tests. Without one they skip, and fail where GLASSCASE_REQUIRE_BROWSER is set."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
