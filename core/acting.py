@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.conf import settings
 from django.core.management.base import CommandError
 
@@ -29,3 +31,12 @@ def user_from_option(username: str, command: str) -> User:
     except journal.LogUnavailable as problem:
         raise CommandError(str(problem)) from problem
     return user
+
+
+def secret_from_file(path: str) -> str:
+    """The approval secret in the file that `--secret-file` names. Raises CommandError when it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "not a text file"
+        raise CommandError(f"The secret file {path} cannot be read ({reason}).") from problem

@@ -115,6 +115,13 @@ def connect(role: str, *, autocommit: bool = True, dbname: str | None = None) ->
     )
 
 
+def session() -> psycopg.Connection:
+    """Return Django's own psycopg connection, inside whose transaction a call is one act with Django's rows."""
+    django_connection.ensure_connection()
+    own: psycopg.Connection = django_connection.connection
+    return own
+
+
 def connect_superuser(dbname: str = "postgres") -> psycopg.Connection:
     """Open an autocommit connection as the superuser: for `init_database` and `doctor` only.
 

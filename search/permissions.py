@@ -68,6 +68,32 @@ def check_can_see_case(user: User, case: Case) -> None:
     _require(own, "You are not assigned to this case. Ask its supervisor to assign you.")
 
 
+# Galleries
+
+
+def check_can_keep_galleries(user: User | None, agency_id: str) -> None:
+    """Creating, enrolling, removing, expunging. None is the operator at the command line."""
+    if user is None:
+        return
+    _require(has(user, P.KEEP_GALLERIES), "Only a custodian keeps galleries. Ask yours.")
+    _require(_same_agency(user, agency_id), "This gallery belongs to another agency.")
+
+
+def can_keep_galleries(user: User, agency_id: str) -> bool:
+    return _answers(check_can_keep_galleries, user, agency_id)
+
+
+def check_can_acknowledge_licence(user: User | None) -> None:
+    """Answering for a face model's licence."""
+    _require(
+        user is None or has(user, P.KEEP_GALLERIES), "Only a custodian answers for a face model's licence. Ask yours."
+    )
+
+
+def can_acknowledge_licence(user: User) -> bool:
+    return _answers(check_can_acknowledge_licence, user)
+
+
 # Requests
 
 

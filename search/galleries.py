@@ -1,0 +1,150 @@
+"""Galleries and their editions: why photos may be kept, how long, and under which face model they are searched."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import uuid
+from datetime import timedelta
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from audit.log import journal
+from core import database, keystore
+from core.exceptions import Conflict, Invalid, NotFound
+from core.models import Agency, User
+from core.permissions import signature
+from core.person_roles import Permission
+from search import face_models, permissions
+from search.exceptions import gate_sentences
+from search.gate import client, params
+from search.models import EnrolledPhoto, FaceModel, Gallery
+from search.proposals import propose
+from search.vocabulary import GALLERY_BASES
+
+LONGEST_RETENTION_DAYS: Final = 36_500
+_LONGEST_NAME: Final = 80
+_LONGEST_DESCRIPTION: Final = 500
+
+
+def create(
+    *, by: User, agency: Agency, name: str, legal_basis: str, retention_days: int, description: str = ""
+) -> Gallery:
+    """Create a gallery without photos; `legal_basis` is one of GALLERY_BASES. Raises NotAllowed, Invalid, Conflict."""
+    permissions.check_can_keep_galleries(by, agency.code)
+    name = " ".join(name.split())
+    wrong: dict[str, list[str]] = {}
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        wrong["name"] = [f"Give the gallery a name of 1 to {_LONGEST_NAME} characters."]
+    if legal_basis not in GALLERY_BASES:
+        wrong["legal_basis"] = [f"Choose why the gallery may exist: {', '.join(GALLERY_BASES)}."]
+    if not 1 <= retention_days <= LONGEST_RETENTION_DAYS:
+        wrong["retention_days"] = [f"Say how long photos are kept: 1 to {LONGEST_RETENTION_DAYS} days."]
+    if len(description) > _LONGEST_DESCRIPTION or "\0" in description:
+        wrong["description"] = [f"Describe the gallery in at most {_LONGEST_DESCRIPTION} characters."]
+    if wrong:
+        raise Invalid("The gallery cannot be created like this.", wrong)
+    try:
+        with transaction.atomic():
+            gallery = Gallery.objects.create(
+                agency=agency,
+                name=name,
+                description=description,
+                legal_basis=legal_basis,
+                retention_days=retention_days,
+                created_by=by,
+                created_at=timezone.now(),
+            )
+            journal.record(
+                "gallery:gallery:created",
+                gallery=gallery.id,
+                legal_basis=legal_basis,
+                retention_days=retention_days,
+                vault_record=gallery.id,
+                values={"name": name},
+                **signature(by, Permission.KEEP_GALLERIES),
+            )
+    except IntegrityError:
+        raise Conflict(f"There is a gallery “{name}” already. Choose another name.") from None
+    return gallery
+
+
+def find(name_or_id: str) -> Gallery:
+    """The gallery with this name or id. Raises NotFound."""
+    try:
+        chosen = {"pk": uuid.UUID(name_or_id)}
+    except ValueError:
+        found = Gallery.objects.filter(name=name_or_id).first()
+    else:
+        found = Gallery.objects.filter(**chosen).first()
+    if found is None:
+        raise NotFound(f"There is no gallery “{name_or_id}”.")
+    return found
+
+
+def register_edition(*, by: User | None, gallery: Gallery, face_model: FaceModel, approver: User, secret: str) -> int:
+    """Make an edition of the gallery under a face model; returns its number. The first one becomes the current one.
+
+    Raises NotAllowed, Invalid for the secret, Conflict: among them a licence that nobody answers for.
+    """
+    permissions.check_can_keep_galleries(by, gallery.agency_id)
+    face_models.check_licence(face_model)
+    wanted = params.register_edition(gallery=gallery.id, model=face_model.hash, dimension=face_model.dimension)
+    proposal = propose(by=by, act="gallery:register_edition", params=wanted, approver=approver, secret=secret)
+    with gate_sentences():
+        return client.register_edition(
+            database.session(),
+            gallery=gallery.id,
+            model=face_model.hash,
+            dimension=face_model.dimension,
+            proposal=proposal,
+        )
+
+
+def switch_edition(*, by: User | None, gallery: Gallery, edition: int, approver: User, secret: str) -> None:
+    """Make another edition the one that is searched. Raises NotAllowed, Invalid for the secret, Conflict."""
+    permissions.check_can_keep_galleries(by, gallery.agency_id)
+    wanted = params.switch_edition(gallery=gallery.id, edition=edition)
+    proposal = propose(by=by, act="gallery:switch_edition", params=wanted, approver=approver, secret=secret)
+    with gate_sentences():
+        client.switch_edition(database.session(), gallery=gallery.id, edition=edition, proposal=proposal)
+
+
+def editions(gallery: Gallery) -> list[client.Edition]:
+    """Every edition of the gallery, oldest first."""
+    return client.editions(database.session(), gallery.id)
+
+
+def current_edition(gallery: Gallery) -> client.Edition | None:
+    """The edition that is searched; its `version` is 0 until a first enrolment was sealed."""
+    return next((edition for edition in editions(gallery) if edition.is_current), None)
+
+
+def edition_of(gallery: Gallery, face_model: FaceModel) -> client.Edition:
+    """The gallery's edition under this face model. Raises Conflict when it has none."""
+    for edition in editions(gallery):
+        if edition.model == face_model.hash:
+            return edition
+    raise Conflict(
+        f"The gallery has no edition under the face model {face_model.name}. Register one first: "
+        "`manage.py register_edition`."
+    )
+
+
+def person(gallery: Gallery, person_ref: str) -> uuid.UUID:
+    """The id under which the agency's `person_ref` is known in this gallery: always the same one.
+
+    Keyed, so that nobody finds a booking number by trying them all against the ids in the log.
+    """
+    key = keystore.create(gallery.id)
+    digest = hmac.digest(key, b"glasscase/v1 person\0" + person_ref.encode(), hashlib.sha256)
+    return uuid.UUID(bytes=digest[:16], version=5)
+
+
+def overdue(gallery: Gallery) -> QuerySet[EnrolledPhoto]:
+    """The photos that were kept longer than the gallery's retention rule allows: they are due for removal."""
+    limit = timezone.now() - timedelta(days=gallery.retention_days)
+    return gallery.photos.filter(enrolled_at__lt=limit, removed_at=None).order_by("enrolled_at")

@@ -1,0 +1,31 @@
+"""Proposing an approved act: what an approver typed is committed first, then the act may use it up."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import connection
+
+from core import approvers, database
+from core.exceptions import NotAllowed
+from core.models import User
+from search.exceptions import gate_sentences
+from search.gate import client
+
+
+def propose(*, by: User | None, act: str, params: Mapping[str, Any], approver: User, secret: str) -> uuid.UUID:
+    """Store a proposal for `act` with exactly `params`; returns its id, for one use.
+
+    The secret is compared only when the act uses the proposal, so that no rollback hides a guess. Raises NotAllowed for
+    one's own act and for a locked approver, Invalid for a text that cannot be a secret, RuntimeError inside a
+    transaction.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("A proposal is committed before the act that uses it: call this outside any transaction.")
+    if by is not None and by.pk == approver.pk:
+        raise NotAllowed("Another person has to approve this. Ask a supervisor, counsel or another custodian.")
+    typed = approvers.normalise(secret)
+    with gate_sentences():
+        return client.propose(database.session(), act=act, params=params, approver=approver.id, secret=typed)
