@@ -29,6 +29,7 @@ def _choose_environment() -> Path:
             del os.environ[name]
     if "GLASSCASE_TEST_HOME" not in os.environ:
         home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_PARENT))
+        home.chmod(0o711)  # as root, the server runs as a user of its own
         (home / "owner.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
         os.environ["GLASSCASE_TEST_HOME"] = str(home)
     home = Path(os.environ["GLASSCASE_TEST_HOME"])

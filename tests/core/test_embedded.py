@@ -30,7 +30,6 @@ def home():
     place = run.HOME / "e" / str(os.getpid())
     place.mkdir(parents=True, mode=0o711)
     place.parent.chmod(0o711)
-    run.HOME.chmod(0o711)
     yield place
     run.remove(place)
 
