@@ -108,7 +108,7 @@ class Health:
             return "frozen, nothing is recorded"
         if self.problems:
             late = max(self.loose_seconds, self.unsigned_seconds)
-            return f"{_entries(self.waiting + self.unsigned)} for {duration(late)} for a signature"
+            return f"{_entries(self.waiting + self.unsigned)} {duration(late)} for a signature"
         seconds = self.signed_seconds
         return "nothing to sign yet" if seconds is None else f"signed {duration(seconds)} ago"
 
