@@ -5,3 +5,7 @@ from django.apps import AppConfig
 
 class SearchConfig(AppConfig):
     name = "search"
+
+    def ready(self) -> None:
+        """Register the handlers of this app's jobs."""
+        from search import intake, life  # noqa: F401

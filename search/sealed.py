@@ -56,6 +56,11 @@ def probe_path(request: SearchRequest) -> Path:
     return state.directory("media/probes") / str(request.id)
 
 
+def crop_path(request: SearchRequest) -> Path:
+    """The aligned crop of the chosen face, as the face model saw it."""
+    return state.directory("media/probes") / f"{request.id}.crop"
+
+
 def attachment_path(attachment: uuid.UUID) -> Path:
     return state.directory("media/attachments") / str(attachment)
 

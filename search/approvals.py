@@ -1,0 +1,155 @@
+"""Approvals: given by another person with an approval secret, in two committed steps, for exactly these parameters.
+
+The gate compares the secret and writes the approval into the log; here is decided who may be asked and what follows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from audit.log import journal
+from core import approvers, database, jobs
+from core.exceptions import Conflict, Invalid, NotAllowed
+from core.models import User
+from core.permissions import signature
+from core.person_roles import Permission
+from search import law, permissions, states, trail
+from search.exceptions import StateConflict, gate_sentences
+from search.gate import client, params
+from search.models import RequestState, SearchRequest
+from search.requests import SEARCH, finish, refuse
+
+_RAN_FIRST = (RequestState.READY, RequestState.RUNNING, RequestState.DONE)
+
+
+def queue(by: User) -> QuerySet[SearchRequest]:
+    """What this person may approve: requests of others in the agency that wait, emergencies that already ran included."""
+    now = timezone.now()
+    waits = Q(state=RequestState.AWAITING_APPROVAL, expires_at__gt=now)
+    emergencies = Q(emergency=True, decided_at=None, state__in=_RAN_FIRST) & (
+        Q(deadline_at=None, expires_at__gt=now) | Q(deadline_at__gt=now)
+    )
+    found = (
+        SearchRequest.objects.filter(waits | emergencies, requester__agency=by.agency_id)
+        .exclude(requester=by)
+        .select_related("requester", "case", "gallery")
+        .order_by("submitted_at")
+    )
+    packs = {one.code: one for one in law.packs()}
+    mine = [code for code, pack in packs.items() if by.is_active and pack.approval.roles & set(by.roles)]
+    return found.filter(law_pack__in=mine)
+
+
+def roles(request: SearchRequest) -> frozenset[str]:
+    """The roles of which the law pack accepts an approval of this request."""
+    return _pack(request).approval.roles
+
+
+def approvals_given(request: SearchRequest) -> int:
+    """How many different people have approved the request as it is."""
+    return len(trail.approvers(database.session(), request.id, request.params))
+
+
+def approvals_asked(request: SearchRequest) -> int:
+    """How many have to."""
+    return max(1, _pack(request).approval.count)
+
+
+def approve(*, by: User, request: SearchRequest, secret: str, channel: str = "web") -> SearchRequest:
+    """Approves the request; when nobody else has to, it runs. An emergency is approved like this also after it ran.
+
+    Raises NotAllowed (one's own request, not an approver, locked), StateConflict or Conflict (not waiting, expired), and
+    Invalid (field secret) for a wrong secret, which counts and is in the log.
+    """
+    request.refresh_from_db()
+    if request.state in (RequestState.DRAFT, RequestState.HELD) or not request.params:
+        raise StateConflict(states.said(request.state))
+    try:
+        permissions.check_can_approve(by, request, roles(request))
+    except NotAllowed as problem:
+        code = "approval:own" if request.requester_id == by.id else "approval:not_allowed"
+        refuse(by=by, request=request, code=code, problem=problem, channel=channel)
+    _check_open(by, request, timezone.now(), channel)
+    text = approvers.normalise(secret)
+    with database.connect("app") as own, gate_sentences():
+        proposal = client.propose(
+            own,
+            act=params.SEARCH_ACT,
+            params=bytes.fromhex(request.params),
+            approver=by.id,
+            secret=text,
+            subject=request.id,
+        )
+        right = client.approve(own, proposal)
+    if not right:
+        sentence = "This is not your approval secret. Nothing was approved; the attempt is in the log."
+        raise Invalid(sentence, {"secret": [sentence]})
+    return advance(request)
+
+
+def advance(request: SearchRequest) -> SearchRequest:
+    """Draws from the log what the approvals given so far allow. Harmless to repeat; a crash after an approval is healed so."""
+    given = trail.approvers(database.session(), request.id, request.params) - {request.requester_id}
+    if len(given) < approvals_asked(request):
+        return request
+    with transaction.atomic():
+        request = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if request.decided_at is None:
+            request.decided_by_id, request.decided_at = min(given), timezone.now()
+        if request.state == RequestState.AWAITING_APPROVAL:
+            states.move(request, RequestState.READY)
+            jobs.enqueue(kind=SEARCH, subject=request.id)
+        request.save()
+    return request
+
+
+def reject(*, by: User, request: SearchRequest, note: str) -> SearchRequest:
+    """Turns a waiting request down, with a reason. Raises NotAllowed, Invalid, StateConflict."""
+    request.refresh_from_db()
+    if request.state != RequestState.AWAITING_APPROVAL:
+        raise StateConflict(states.said(request.state))
+    permissions.check_can_approve(by, request, roles(request))
+    if not note.strip():
+        sentence = "Write why you turn this search down."
+        raise Invalid(sentence, {"note": [sentence]})
+    with transaction.atomic():
+        request = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        states.move(request, RequestState.REJECTED)
+        request.decided_by, request.decided_at = by, timezone.now()
+        request.save()
+        journal.record(
+            "search:request:rejected",
+            vault_record=request.id,
+            values={"note": note},
+            request=request.id,
+            **signature(by, Permission.APPROVE_SEARCHES),
+        )
+    return finish(request, RequestState.REJECTED)
+
+
+def _check_open(by: User, request: SearchRequest, now: datetime, channel: str) -> None:
+    from search.life import expire
+
+    if request.state == RequestState.AWAITING_APPROVAL:
+        if request.expires_at is not None and request.expires_at > now:
+            return
+        expire(request)
+        late = Conflict("This request has expired. It has to be made again.")
+        refuse(by=by, request=request, code="approval:expired", problem=late, channel=channel)
+    if request.emergency and request.decided_at is None and request.state in _RAN_FIRST:
+        if request.deadline_at is None or request.deadline_at > now:
+            return
+        late = Conflict("The deadline of this emergency has passed: its result is sealed.")
+        refuse(by=by, request=request, code="approval:expired", problem=late, channel=channel)
+    used = StateConflict(states.said(request.state))
+    refuse(by=by, request=request, code="request:used", problem=used, channel=channel)
+
+
+def _pack(request: SearchRequest) -> law.LawPack:
+    """The edition of the law pack that was in force when the request was submitted."""
+    assert request.submitted_at is not None
+    return law.pack(request.law_pack, request.submitted_at)

@@ -1,0 +1,278 @@
+"""The life of a search after its rules and approvals: intent, receipt, embedding, bound, scan, receipt.
+
+Each step is a committed fact that the next run of the job finds again, so a worker that is killed anywhere loses and
+repeats nothing: the intent stands in the request's row (same transaction), bound and result entry stand in the log. The
+database checks everything once more; what it cannot check are signatures, so receipts are verified here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import psycopg
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from audit.log import journal, storage, verifier_keys
+from audit.log.checkpoint import NoteError, SignatureError
+from audit.log.proof import ReceiptError
+from core import database, jobs, keystore
+from core.exceptions import GlasscaseError
+from core.faces.decode import decode, encode_pixels
+from core.faces.engines import UnusableModel
+from core.models import Job, JobState, User
+from search import intake, sealed, states, trail
+from search.gate import client
+from search.gate.client import GateRefused
+from search.models import RequestState, SearchRequest
+from search.requests import SEARCH, claim_record, finish, intent_fields, shared_openings
+
+_STAGES: Final = 6
+_MOST_CLEAN_BYTES: Final = 100_000_000
+# Rules of the gate that end a request in a state of its own; every other one refuses it.
+_ENDS: Final = {"expired": RequestState.EXPIRED, "withdrawn": RequestState.WITHDRAWN}
+# Rules that say "not yet": the entry is on its way.
+_NOT_YET: Final = frozenset({"receipt", "bound"})
+_MOST_JOBS: Final = 10
+
+_log = structlog.get_logger(__name__)
+
+
+class _CannotRun(Exception):
+    """The search cannot be run and will not be able to. `reason` is a code for the log."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+        self.sentence = sentence
+
+
+def work(request: SearchRequest, running: jobs.RunningJob) -> SearchRequest:
+    """Takes the request as far as it goes, in its present state; returns it as it is then.
+
+    Raises jobs.TryAgain while sequencer or signer do not answer: the request waits, and its `problem` says for what.
+    """
+    if not _start(request):
+        request.refresh_from_db()
+        return request
+    try:
+        with database.connect("app") as own:
+            _run(request, running, own)
+    except trail.LogSilent as silent:
+        SearchRequest.objects.filter(pk=request.pk).update(problem=silent.sentence)
+        raise jobs.TryAgain(silent.sentence) from silent
+    except verifier_keys.NoVerifierKey as missing:
+        sentence = "The log's signer has not been started yet. The search waits and will be tried again."
+        SearchRequest.objects.filter(pk=request.pk).update(problem=sentence)
+        raise jobs.TryAgain(sentence) from missing
+    except GateRefused as refused:
+        if refused.rule in _NOT_YET:
+            raise jobs.TryAgain(refused.sentence) from refused
+        _end(request, _ENDS.get(refused.rule, RequestState.REFUSED), refused.rule, refused.sentence)
+    except _CannotRun as fault:
+        _end(request, RequestState.FAILED, fault.reason, fault.sentence)
+    request.refresh_from_db()
+    return request
+
+
+def expire(request: SearchRequest) -> bool:
+    """Ends a request that waited too long; says whether it did."""
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        late = locked.expires_at is not None and locked.expires_at <= timezone.now()
+        if not late or locked.state not in states.WAITING:
+            return False
+        states.move(locked, RequestState.EXPIRED)
+        locked.problem = "The search was not run in time. Request it again."
+        locked.save()
+        journal.record("search:request:expired", request=locked.id)
+    keystore.destroy(claim_record(request.id))
+    request.refresh_from_db()
+    return True
+
+
+def expire_old() -> int:
+    """Ends all requests that waited too long; returns how many."""
+    old = SearchRequest.objects.filter(state__in=states.WAITING, expires_at__lte=timezone.now())
+    return sum(expire(request) for request in old)
+
+
+def resume() -> int:
+    """Queues the searches again that no job works on: after a long outage of the log, or a crash between two commits."""
+    from search.approvals import advance
+
+    found = 0
+    for request in SearchRequest.objects.filter(state=RequestState.AWAITING_APPROVAL, expires_at__gt=timezone.now()):
+        found += advance(request).state != request.state
+    live = Job.objects.filter(kind=SEARCH, state__in=(JobState.QUEUED, JobState.RUNNING)).values("subject")
+    for request in SearchRequest.objects.filter(state__in=(RequestState.READY, RequestState.RUNNING)).exclude(
+        pk__in=live
+    ):
+        if Job.objects.filter(kind=SEARCH, subject=request.pk, state=JobState.FAILED).count() >= _MOST_JOBS:
+            if request.state == RequestState.RUNNING:
+                _end(request, RequestState.FAILED, "interrupted", "The search was interrupted too often.")
+            continue
+        jobs.enqueue(kind=SEARCH, subject=request.pk)
+        found += 1
+    return found
+
+
+def seal_overdue() -> int:
+    """Seals the results of emergencies whose deadline passed without an approval; returns how many."""
+    with database.connect("app") as own:
+        return client.seal_overdue(own)
+
+
+def _stopped(row: Job, by: User | None) -> None:
+    """A fault ended the job, so it ends the search. One that was interrupted too often is for `resume`."""
+    if row.state == JobState.FAILED and row.attempts < jobs.MAX_ATTEMPTS:
+        request = SearchRequest.objects.filter(pk=row.subject, state=RequestState.RUNNING).first()
+        if request is not None:
+            _end(request, RequestState.FAILED, "fault", row.problem)
+
+
+@jobs.job(SEARCH, queue="search", stopped=_stopped)
+def run_search(running: jobs.RunningJob) -> None:
+    """The job: `subject` is the request."""
+    work(SearchRequest.objects.get(pk=running.subject), running)
+
+
+def _start(request: SearchRequest) -> bool:
+    """Takes the request; says whether there is anything to do."""
+    if expire(request):
+        return False
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if locked.state == RequestState.READY:
+            states.move(locked, RequestState.RUNNING)
+            locked.save()
+        return locked.state == RequestState.RUNNING
+
+
+def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connection) -> None:
+    running.progress(0, _STAGES, "filing the intent")
+    intent = _intent(request)
+    running.progress(1, _STAGES, "waiting for the intent's receipt")
+    trail.wait(own, intent, covered=True, alive=running.check)
+    _verify(own, intent, request)
+    running.progress(2, _STAGES, "reading the face")
+    bound = _bound(request, intent, own)
+    running.progress(3, _STAGES, "waiting for the bound entry")
+    trail.wait(own, bound, covered=False, alive=running.check)
+    running.progress(4, _STAGES, "searching")
+    result = _result(request, bound, own)
+    running.progress(5, _STAGES, "waiting for the result's receipt")
+    trail.wait(own, result, covered=True, alive=running.check)
+    _verify(own, result, request)
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        states.move(locked, RequestState.DONE)
+        locked.done_at, locked.problem = timezone.now(), ""
+        locked.save()
+    keystore.destroy(claim_record(request.id))
+    running.progress(_STAGES, _STAGES, "done")
+
+
+def _intent(request: SearchRequest) -> uuid.UUID:
+    """The intent's entry: filed once, in the transaction that notes it in the row."""
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if locked.intent is None:
+            openings = shared_openings(locked)
+            openings.pop("original")
+            locked.intent = journal.record(
+                "search:intent:filed",
+                vault_record=locked.id,
+                openings=openings.values(),
+                params=locked.params,
+                **intent_fields(locked),
+            )
+            locked.save()
+        return locked.intent
+
+
+def _verify(own: psycopg.Connection, entry: uuid.UUID, request: SearchRequest) -> None:
+    """Checks the entry's receipt with the signer's public key: the database cannot."""
+    body = storage.entry_body(own, entry)
+    try:
+        storage.receipt(own, entry).verify(body, verifier_keys.published())
+    except (ReceiptError, NoteError, SignatureError) as wrong:
+        _log.error("receipt does not verify", entry=str(entry), problem=str(wrong))
+        raise _CannotRun(
+            "receipt_wrong", "The receipt of this search does not verify. Tell the administrator."
+        ) from wrong
+    if json.loads(body).get("request") != str(request.id):
+        raise _CannotRun("receipt_wrong", "The receipt belongs to another search. Tell the administrator.")
+
+
+def _bound(request: SearchRequest, intent: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
+    found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
+    if found is None:
+        try:
+            secret = keystore.get(claim_record(request.id))
+            entry = client.bind(own, intent=intent, probe=_embedding(request), claim_secret=secret)
+        except keystore.KeyMissing as missing:
+            raise _CannotRun("claim_missing", "The key of this search is gone. Make a new request.") from missing
+        found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
+        assert found is not None, f"bound as {entry}"
+    deadline = found.fields.get("deadline")
+    if deadline is not None and request.deadline_at is None:
+        request.deadline_at = datetime.fromtimestamp(deadline / 1000, UTC)
+        SearchRequest.objects.filter(pk=request.pk).update(deadline_at=request.deadline_at)
+    # Nobody binds to this intent any more: what opened it is destroyed.
+    keystore.destroy(claim_record(request.id))
+    return found.id
+
+
+def _embedding(request: SearchRequest) -> np.ndarray:
+    """The embedding of the chosen face and of no other. It is nowhere kept here; what the model saw is kept as a crop."""
+    from search import face_models
+
+    try:
+        rgb = decode(intake.probe_image(request), max_bytes=_MOST_CLEAN_BYTES).rgb
+        face = intake.chosen(sealed.read(request), request.chosen_face or 0)
+        engine = face_models.engine(request.face_model)
+        if engine.identity().hash != request.face_model:
+            raise _CannotRun("face_model", "The face model of this search is not installed here any more.")
+        crop = encode_pixels(engine.aligned_crop(rgb, face), format="PNG")
+        sealed.write_file(request, sealed.crop_path(request), crop)
+        return engine.embed(rgb, face)
+    except UnusableModel as problem:
+        raise _CannotRun(f"face_model:{problem.code}", problem.sentence) from problem
+    except GlasscaseError as problem:
+        raise _CannotRun("probe", problem.sentence) from problem
+    except LookupError as problem:
+        raise _CannotRun("probe", "The chosen face is not kept any more. Make a new request.") from problem
+
+
+def _result(request: SearchRequest, bound: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
+    found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
+    if found is None:
+        client.execute(own, request.id)
+        found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
+    assert found is not None, "execute writes the entry or refuses"
+    return found.id
+
+
+def _end(request: SearchRequest, to: RequestState, reason: str, sentence: str) -> None:
+    """Ends a running search with its sentence, and says so in the log."""
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if locked.state != RequestState.RUNNING:
+            return
+        if to == RequestState.EXPIRED:
+            journal.record("search:request:expired", request=locked.id)
+        elif to != RequestState.WITHDRAWN:  # the gate wrote that one itself
+            journal.record("search:request:failed", request=locked.id, reason=_code(reason))
+        finish(locked, to, problem=sentence)
+
+
+def _code(reason: str) -> str:
+    clean = "".join(letter if letter.isalnum() or letter in "_.:-" else "_" for letter in reason.lower())
+    return clean[:80] if clean[:1].isalnum() else hashlib.sha256(reason.encode()).hexdigest()[:16]

@@ -1,0 +1,24 @@
+"""Celery's periodic tasks of searching: each is a call."""
+
+from __future__ import annotations
+
+from core.celery import app
+from search import life
+
+
+@app.task(name="search.expire_requests")
+def expire_requests() -> None:
+    """End the requests that waited too long."""
+    life.expire_old()
+
+
+@app.task(name="search.resume_searches")
+def resume_searches() -> None:
+    """Queue the searches again that nothing works on."""
+    life.resume()
+
+
+@app.task(name="search.seal_overdue")
+def seal_overdue() -> None:
+    """Seal the results of emergencies that nobody approved in time."""
+    life.seal_overdue()
