@@ -150,7 +150,7 @@ def record_training(*, by: User | None, user: User, until: date) -> User:
 
 
 def reset_sign_in(*, by: User | None, user: User) -> str:
-    """Give a person a new first password and forget one-time codes, passkeys and recovery codes.
+    """Give a person a new first password and forget one-time codes, passkeys, recovery codes and API tokens.
 
     Returns the password, which is shown once and has to be changed at the next sign-in. Raises NotAllowed, NotFound,
     Conflict for a closed account.
@@ -167,6 +167,7 @@ def reset_sign_in(*, by: User | None, user: User) -> str:
         locked.must_change_password = True
         locked.save(update_fields=["password", "must_change_password"])
         Authenticator.objects.filter(user=locked).delete()
+        ApiToken.objects.filter(user=locked, revoked_at=None).update(revoked_at=timezone.now())
         journal.record(
             "core:user:credential_changed", user=user.id, kind="reset", **signature(by, Permission.MANAGE_PEOPLE)
         )

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from core import access
 from core.health import health
+from core.views import account, home, people
 
 urlpatterns = [
-    path("healthz", health, name="health"),
-    path("account/", include("allauth.account.urls")),
-    path("account/mfa/", include("allauth.mfa.urls")),
+    path("", home.home, name="home"),
+    path("healthz", access.public(health), name="health"),
+    path("account/", include("core.account_urls")),
+    path("account/", account.my_account, name="my_account"),
+    path("account/tokens/add/", account.token_add, name="token_add"),
+    path("account/tokens/<uuid:token_id>/revoke/", account.token_revoke, name="token_revoke"),
+    path("people/", people.people_list, name="people"),
+    path("people/add/", people.person_add, name="person_add"),
+    path("people/<uuid:person_id>/", people.person_detail, name="person"),
+    path("people/<uuid:person_id>/roles/", people.person_roles, name="person_roles"),
+    path("people/<uuid:person_id>/training/", people.person_training, name="person_training"),
+    path("people/<uuid:person_id>/reset/", people.person_reset, name="person_reset"),
+    path("people/<uuid:person_id>/deactivate/", people.person_deactivate, name="person_deactivate"),
 ]
+
+handler400 = "core.views.errors.bad_request"
+handler403 = "core.views.errors.not_allowed"
+handler404 = "core.views.errors.not_found"
+handler429 = "core.views.errors.too_many"
+handler500 = "core.views.errors.failed"

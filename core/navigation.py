@@ -1,0 +1,58 @@
+"""The places a person can go to: each app names its own at start-up, the start page and the header show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.urls import resolve, reverse
+
+from core import access
+
+
+@dataclass(frozen=True)
+class Place:
+    """One entry of the navigation. `url_name` takes no arguments; who sees it follows from what its view declares."""
+
+    order: int
+    label: str
+    description: str
+    url_name: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A place as a page shows it."""
+
+    label: str
+    description: str
+    url: str
+    url_name: str
+
+
+_places: list[Place] = []
+
+
+def register(*places: Place) -> None:
+    """Add places; called in AppConfig.ready."""
+    _places.extend(places)
+    _places.sort(key=lambda place: place.order)
+
+
+def links(user: AbstractBaseUser | AnonymousUser) -> list[Link]:
+    """The places that this person may open, in order."""
+    found = []
+    for place in _places:
+        url = reverse(place.url_name)
+        wanted = access.declared(resolve(url).func)
+        if user.is_authenticated and wanted is not None and wanted.allows(user):
+            found.append(Link(place.label, place.description, url, place.url_name))
+    return found
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: `navigation` is looked up only when a template asks for it."""
+    return {"navigation": lambda: links(request.user)}

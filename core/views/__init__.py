@@ -1,0 +1,1 @@
+"""Pages of people and accounts: thin functions that fetch, call one service and answer."""

@@ -1,0 +1,112 @@
+"""Every address × every role, against the committed table: what is not declared and listed is closed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from core import access
+from core.person_roles import CODES
+from tests.core.access_table import ANONYMOUS, ARGUMENTS, DATA, FOREIGN, TABLE
+from tests.people import Cast
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def addresses() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Name and view of every address of the product."""
+
+    def walk(patterns: list[Any], namespaces: tuple[str, ...]) -> Iterator[tuple[str, Callable[..., Any]]]:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver):
+                inner = (*namespaces, pattern.namespace) if pattern.namespace else namespaces
+                yield from walk(pattern.url_patterns, inner)
+            else:
+                assert isinstance(pattern, URLPattern)
+                assert pattern.name, f"{pattern.pattern} has no name"
+                yield ":".join((*namespaces, pattern.name)), pattern.callback
+
+    yield from walk(get_resolver().url_patterns, ())
+
+
+NAMES = sorted({name for name, _ in addresses()})
+# One database for the addresses of one module of views.
+MODULES = {name: view.__module__ for name, view in addresses()}
+
+
+def allowed(name: str) -> frozenset[str]:
+    """The roles (and `anonymous`) to whom the view of this address declares itself open."""
+    found = [access.declared(view) for other, view in addresses() if other == name]
+    assert all(found), name
+    first = found[0]
+    assert first is not None
+    roles = frozenset(CODES) if first.roles is None else first.roles
+    return roles | {ANONYMOUS} if first.anonymous else roles
+
+
+def expected(name: str, method: str, role: str) -> int:
+    row = TABLE.get(f"{name} {method}") if method != "GET" else TABLE[name]
+    if row is not None:
+        return row[role]
+    return 405 if role in allowed(name) else TABLE[name][role]
+
+
+def ask(cast: Cast, role: str, method: str, name: str, arguments: dict[str, Any]) -> int:
+    """The status that a fresh session of a person with this role gets."""
+    cache.clear()  # allauth's limits per address are not what is asked here
+    client = Client(raise_request_exception=False)
+    if role != ANONYMOUS:
+        client.force_login(cast.by_role[role])
+    data = DATA.get(f"{name} {method}", {}) if method != "GET" else {}
+    return int(client.generic(method, reverse(name, kwargs=arguments), **_encoded(name, method, data)).status_code)
+
+
+def _encoded(name: str, method: str, data: dict[str, Any]) -> dict[str, Any]:
+    if method == "GET":
+        return {}
+    if any(access.is_api(view) for other, view in addresses() if other == name):
+        return {"data": json.dumps(data), "content_type": "application/json"}
+    return {"data": encode_multipart(BOUNDARY, data), "content_type": MULTIPART_CONTENT}
+
+
+def test_every_address_declares_who_may_open_it() -> None:
+    assert [name for name, view in addresses() if access.declared(view) is None] == []
+
+
+def test_every_address_has_a_row_and_every_row_an_address() -> None:
+    rows = {key.split(" ")[0] for key in TABLE}
+    assert rows == set(NAMES)
+    assert set(NAMES) <= TABLE.keys(), "a row for GET is missing"
+    assert {key.split(" ")[1] for key in TABLE if " " in key} <= set(METHODS)
+    assert (ARGUMENTS.keys() | FOREIGN.keys()) <= set(NAMES)
+    assert all(row.keys() == {ANONYMOUS, *CODES} for row in TABLE.values())
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES.values())))
+def test_every_role_gets_what_the_table_says(cast: Cast, module: str) -> None:
+    wrong = []
+    for name in (name for name in NAMES if MODULES[name] == module):
+        for method in METHODS:
+            if method not in ("GET", "POST") and f"{name} {method}" not in TABLE:
+                continue
+            for role in (ANONYMOUS, *CODES):
+                arguments = ARGUMENTS[name](cast) if name in ARGUMENTS else {}
+                status = ask(cast, role, method, name, arguments)
+                if status != expected(name, method, role):
+                    wrong.append(f"{method} {name} as {role}: {status}, the table says {expected(name, method, role)}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", sorted(FOREIGN))
+def test_what_one_may_not_know_of_is_not_found(cast: Cast, name: str) -> None:
+    method = "GET" if all(code != 405 for code in TABLE[name].values()) else "POST"
+    for role in CODES:
+        status = ask(cast, role, method, name, FOREIGN[name](cast))
+        assert status == (404 if role in allowed(name) else 403), role
