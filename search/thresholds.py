@@ -13,13 +13,14 @@ from django.utils import timezone
 
 from audit.fairness.acceptance import load_policy
 from audit.models import Evaluation
-from core import approvers, database
+from core import database
 from core.exceptions import Conflict, Invalid
 from core.models import User
 from core.permissions import require
 from core.person_roles import Permission
 from search.exceptions import gate_sentences
 from search.gate import client, params
+from search.proposals import propose
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,13 @@ class Signature:
     secret: str
 
 
-def _proposals(act: str, values: Mapping[str, Any], signatures: Sequence[Signature]) -> list[uuid.UUID]:
+def _proposals(by: User, act: str, values: Mapping[str, Any], signatures: Sequence[Signature]) -> list[uuid.UUID]:
     if len({signature.approver.id for signature in signatures}) != 2:
         raise Invalid("Two different approvers have to sign this.", {"approvers": ["Name two different people."]})
-    with database.connect("app") as own:
-        return [
-            client.propose(
-                own,
-                act=act,
-                params=values,
-                approver=signature.approver.id,
-                secret=approvers.normalise(signature.secret),
-            )
-            for signature in signatures
-        ]
+    return [
+        propose(by=by, act=act, params=values, approver=signature.approver, secret=signature.secret)
+        for signature in signatures
+    ]
 
 
 def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) -> Evaluation:
@@ -64,10 +58,9 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
         "threshold": evaluation.threshold,
         "expires": int(expires.timestamp() * 1000),
     }
+    proposals = _proposals(by, "gate:adopt_evaluation", params.adopt_evaluation(**values), signatures)
     with gate_sentences():
-        proposals = _proposals("gate:adopt_evaluation", params.adopt_evaluation(**values), signatures)
-        with database.connect("app") as own:
-            client.adopt_evaluation(own, proposals=proposals, **values)
+        client.adopt_evaluation(database.session(), proposals=proposals, **values)
     with transaction.atomic():
         evaluation.adopted_at = timezone.now()
         evaluation.save(update_fields=["adopted_at"])
@@ -77,7 +70,6 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
 def set_limit(*, by: User, setting: str, value: int, signatures: Sequence[Signature]) -> None:
     """Changes a limit or switch of the gate. Raises NotAllowed, Invalid or the gate's refusal."""
     require(by, Permission.PROPOSE_POLICY, "Only an administrator may propose a limit of the gate.")
+    proposals = _proposals(by, "gate:set_policy", params.set_policy(setting=setting, value=value), signatures)
     with gate_sentences():
-        proposals = _proposals("gate:set_policy", params.set_policy(setting=setting, value=value), signatures)
-        with database.connect("app") as own:
-            client.set_policy(own, setting=setting, value=value, proposals=proposals)
+        client.set_policy(database.session(), setting=setting, value=value, proposals=proposals)
