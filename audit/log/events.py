@@ -117,7 +117,18 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "approver=id proposals=int",
             ),
             _event("gate:approver:unlocked", "gate_owner", "An approver was unlocked.", "approver=id"),
-            _event("gate:approver:notified", "notifier", "An approver was told of a proposal.", "approver=id entry=id"),
+            _event(
+                "gate:approver:notified",
+                "notifier",
+                "An approver was told what was done in their name.",
+                "approver=id entry=id",
+            ),
+            _event(
+                "gate:approver:unreachable",
+                "notifier",
+                "An approver could not be told what was done in their name.",
+                "approver=id entry=id reason=code",
+            ),
             _event(
                 "gate:proposal:made",
                 "gate_owner",
@@ -367,8 +378,9 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "A record's values were erased.",
                 "record=id values=int approver=id",
             ),
-            _event("log:entries:viewed", "app", "Entries were read in the log browser.", "first=int last=int"),
-            _event("log:bundle:served", "app", "Entry bundles were served to a token.", "token=id"),
+            _event("log:entries:viewed", "app", "Entries were read in the log browser.", "", "first=int last=int"),
+            # `reader` is the API token, or the person where no token was used.
+            _event("log:bundle:served", "app", "Entry bundles were served.", "reader=id"),
             _event("log:export:made", "app", "The log was exported.", "size=int"),
             _event("log:key:announced", "signer", "A signing key was announced.", "key=hash"),
             _event("log:key:rotated", "signer", "The signing key was rotated.", "previous=hash key=hash"),
