@@ -238,9 +238,10 @@ def test_the_database_of_another_user_is_refused_with_a_sentence(monkeypatch, ho
     run.server(home).start()
     run.server(home).stop()
     me = embedded_place.my_account()
-    monkeypatch.setattr(embedded_place, "my_account", lambda: Account("other", me.uid + 1, me.gid))
-    with pytest.raises(EmbeddedError, match="Run the command as that user"):
-        embedded_place.find(home)
+    with monkeypatch.context() as other:
+        other.setattr(embedded_place, "my_account", lambda: Account("other", me.uid + 1, me.gid))
+        with pytest.raises(EmbeddedError, match="Run the command as that user"):
+            embedded_place.find(home)
 
 
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(home, monkeypatch):
