@@ -137,6 +137,14 @@ def pixel_box(box: Any) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
+def is_checked(request: SearchRequest) -> bool:
+    """Whether the present photo was checked under the face model that the chosen gallery has now."""
+    if request.probe_checked_at is None:
+        return False
+    edition = gathering.current_edition(request.gallery_id) if request.gallery_id else None
+    return edition is None or edition.model == request.probe_model
+
+
 def check_now(request: SearchRequest) -> SearchRequest:
     """Finds and measures the faces of the stored photo: in a worker or a command, never in a web process.
 
