@@ -40,3 +40,11 @@ def secret_from_file(path: str) -> str:
     except (OSError, UnicodeDecodeError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not a text file"
         raise CommandError(f"The secret file {path} cannot be read ({reason}).") from problem
+
+
+def in_full(problem: Exception) -> str:
+    """What a service refused, in sentences: its own, then those about what was typed."""
+    lines = [str(problem)]
+    for sentences in getattr(problem, "field_errors", {}).values():
+        lines += [sentence for sentence in sentences if sentence not in lines]
+    return "\n".join(lines)

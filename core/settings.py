@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "django.forms",
     "rest_framework",
     "drf_spectacular",
     "allauth",
@@ -113,10 +114,15 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "core.navigation.context",
+                "core.frame.context",
+                "audit.oversight.context.log_line",
             ],
         },
     }
 ]
+FORM_RENDERER = "core.rendering.Renderer"
+# Every page says that the people on it are generated.
+GLASSCASE_DEMO = environment.boolean("GLASSCASE_DEMO", default=False)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -281,6 +287,10 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     # A message that waits while all workers are busy is worth nothing: the next one does the same.
     "reconcile-jobs": {"task": "core.jobs.reconcile", "schedule": 5.0, "options": {"expires": 5}},
+    "expire-requests": {"task": "search.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
+    "resume-searches": {"task": "search.resume_searches", "schedule": 60.0, "options": {"expires": 60}},
+    "finish-erasures": {"task": "search.finish_erasures", "schedule": 300.0, "options": {"expires": 300}},
+    "seal-overdue": {"task": "search.seal_overdue", "schedule": 60.0, "options": {"expires": 60}},
 }
 # A running job without a sign of life for so long is given to another worker.
 GLASSCASE_JOB_STALE_SECONDS = environment.integer("GLASSCASE_JOB_STALE_SECONDS", 20, minimum=2, maximum=3600)

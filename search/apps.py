@@ -8,4 +8,4 @@ class SearchConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the handlers of this app's jobs."""
-        from search import intake, life  # noqa: F401
+        from search import enrolment, intake, life  # noqa: F401

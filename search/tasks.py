@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.celery import app
-from search import life
+from search import life, removal
 
 
 @app.task(name="search.expire_requests")
@@ -22,3 +22,9 @@ def resume_searches() -> None:
 def seal_overdue() -> None:
     """Seal the results of emergencies that nobody approved in time."""
     life.seal_overdue()
+
+
+@app.task(name="search.finish_erasures")
+def finish_erasures() -> None:
+    """Erase the photos whose removal a killed process left half done."""
+    removal.finish_erasures()

@@ -1,0 +1,118 @@
+"""Removing enrolled photos from searches, and expunging people: rows, files and keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from audit.log import journal
+from core import database
+from core.exceptions import Invalid, NotFound
+from core.models import User
+from core.permissions import signature
+from core.person_roles import Permission
+from search import permissions, photos
+from search.exceptions import gate_sentences
+from search.gate import client, params
+from search.models import EnrolledPhoto, EnrolmentItem, Gallery
+from search.proposals import propose
+
+REMOVED: Final = "removed"
+EXPUNGED: Final = "expunged"
+RESUMED: Final = "resumed"  # a process was killed between the act and the erasure; another one finished it
+_ERASED_AT_ONCE: Final = 1000
+
+
+def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID], approver: User, secret: str) -> int:
+    """Take photos out of every further search and erase their files and keys; returns how many.
+
+    Raises NotAllowed, Invalid for the secret, NotFound when one of them is not in the gallery.
+    """
+    permissions.check_can_keep_galleries(by, gallery.agency_id)
+    wanted = set(templates)
+    if not wanted:
+        raise Invalid("Name at least one photo.", {"templates": ["Name at least one photo."]})
+    by_edition: dict[int, list[uuid.UUID]] = defaultdict(list)
+    for template, edition in gallery.photos.filter(template__in=wanted, removed_at=None).values_list(
+        "template", "edition"
+    ):
+        by_edition[edition].append(template)
+    if sum(map(len, by_edition.values())) < len(wanted):
+        raise NotFound("One of these photos is not enrolled in this gallery.")
+    for edition, chosen in sorted(by_edition.items()):
+        act = params.remove(edition=edition, templates=chosen)
+        proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret)
+        with transaction.atomic(durable=True), gate_sentences():
+            client.remove(database.session(), edition=edition, templates=chosen, proposal=proposal)
+            EnrolledPhoto.objects.filter(template__in=chosen).update(removed_at=timezone.now())
+    return _erase(Q(gallery=gallery), by, REMOVED)
+
+
+def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str) -> int:
+    """Erase a person from every edition: templates, files, keys and names; returns how many templates.
+
+    Raises NotAllowed, Invalid for the secret, NotFound for somebody who is not enrolled, Conflict under a legal hold.
+    """
+    enrolled = EnrolledPhoto.objects.filter(person=person)
+    first = enrolled.select_related("gallery").first()
+    if first is None:
+        raise NotFound("Nobody with this id is enrolled.")
+    permissions.check_can_keep_galleries(by, first.gallery.agency_id)
+    proposal = propose(
+        by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret
+    )
+    with transaction.atomic(durable=True), gate_sentences():
+        # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
+        _forget(Q(enrolment__gallery=first.gallery, person_ref=first.person_ref), EXPUNGED)
+        gone = client.expunge(database.session(), person=person, proposal=proposal)
+        enrolled.update(removed_at=timezone.now())
+    _erase(Q(person=person), by, EXPUNGED)
+    return gone
+
+
+def finish_erasures() -> int:
+    """Finish what a killed process left half done: photos that were removed and are not erased yet. Returns how many."""
+    return _erase(Q(), None, RESUMED)
+
+
+def _erase(which: Q, by: User | None, reason: str) -> int:
+    """Delete files and keys, then the rows with their entry: after a crash in between it is simply done again."""
+    erased = 0
+    while True:
+        rows = list(
+            EnrolledPhoto.objects.filter(which, removed_at__isnull=False).order_by("template")[:_ERASED_AT_ONCE]
+        )
+        if not rows:
+            return erased
+        templates = [row.template for row in rows]
+        photos.erase(templates)
+        with transaction.atomic(durable=True):
+            _forget(Q(template__in=templates), reason)
+            for gallery in {row.gallery_id for row in rows}:
+                here = [row.template for row in rows if row.gallery_id == gallery]
+                deleted, _ = EnrolledPhoto.objects.filter(template__in=here).delete()
+                if deleted:  # nobody else was quicker
+                    journal.record(
+                        "gallery:photos:erased",
+                        gallery=gallery,
+                        photos=deleted,
+                        reason=reason,
+                        **signature(by, Permission.KEEP_GALLERIES),
+                    )
+        erased += len(rows)
+
+
+def _forget(which: Q, reason: str) -> None:
+    """Take names out of the manifests' rows. In an enrolment that is not sealed yet, they do not count any more."""
+    blank = {"person_ref": "", "file": "", "attributes": {}, "sentence": ""}
+    items = EnrolmentItem.objects.filter(which)
+    items.filter(enrolment__sealed_at=None).update(
+        state=EnrolmentItem.State.LEFT_OUT, reason=reason, template=None, digest=None
+    )
+    items.update(**blank)
