@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 from audit.log import verifier_keys
 from audit.log.proof import Receipt
 from core import keystore
-from core.exceptions import Conflict, NotAllowed
 from search import readings, requests, sealed
 from search.steps import Progress, steps
-from tests.search.stage import PEOPLE, STRANGER, Stage
+from tests.search.stage import PEOPLE, Stage
 
 Entries = Callable[..., list[dict[str, Any]]]
 

@@ -49,7 +49,7 @@ def test_python_and_the_database_agree_on_every_kind(as_superuser: psycopg.Conne
 
 
 def test_python_and_the_database_agree_on_canonical_bytes(as_superuser: psycopg.Connection) -> None:
-    entry = entries.compose("core:user:roles_changed", user=ID, roles=["officer"], previous=[], actor=ID, role="a")
+    entry = entries.compose("core:user:roles_changed", user=ID, roles=["officer"], previous=[], role="a")
     row = as_superuser.execute("SELECT log.canonical(convert_from(%s, 'UTF8')::jsonb)", [entry.body]).fetchone()
     assert row is not None
     assert row[0].encode() == entry.body
