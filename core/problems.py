@@ -1,7 +1,7 @@
-"""Refusals and failures as answers: a page for people, RFC 9457 problem details for the API. One shape for each.
+"""Refusals and failures as answers: a page for people, JSON for the API. One shape for each.
 
-A problem of the API: `{"status": 409, "title": …, "detail": sentence, "errors": {field: [sentence]}, "refusals": […]}`;
-`errors` and `refusals` stand there only when there are any.
+The API's: `{"code": "conflict", "sentence": …, "fields": {field: [sentence]}, "refusals": [{"rule", "field", "sentence",
+"citation", "caveat"}]}`, always with all four.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+import psycopg
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from rest_framework import exceptions
-from rest_framework.response import Response
-from rest_framework.views import exception_handler
 
 from audit.log.journal import LogUnavailable
 from core.exceptions import GlasscaseError
@@ -34,6 +31,22 @@ TITLES: Mapping[int, str] = {
     500: "Something went wrong",
     503: "Not available now",
 }
+CODES: Mapping[int, str] = {
+    400: "unreadable",
+    401: "not_signed_in",
+    403: "not_allowed",
+    404: "not_found",
+    405: "method_not_known",
+    406: "not_acceptable",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+    429: "too_many",
+    500: "failed",
+    503: "unavailable",
+}
+REFUSED = "refused"
 NOT_ALLOWED = "Your role does not allow this. Ask your administrator which role you need."
 NOT_FOUND = "There is nothing at this address, or nothing that you may see. Check the address."
 DOWN = "The database or the log does not answer, so nothing was done. Try again in a minute."
@@ -51,53 +64,37 @@ def describe(error: BaseException) -> tuple[int, str] | None:
         return error.status, error.sentence
     if isinstance(error, LogUnavailable):
         return 503, str(error)
-    if isinstance(error, (OperationalError, InterfaceError)):
+    # Django's connection, and the own ones on which entries and acts of the gate are committed.
+    if isinstance(error, (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)):
         return 503, DOWN
     return None
 
 
 def body(status: int, sentence: str, error: BaseException | None = None) -> dict[str, Any]:
-    """The problem details of an answer."""
-    problem: dict[str, Any] = {"status": status, "title": title(status), "detail": sentence}
-    errors = getattr(error, "field_errors", None)
-    if errors:
-        problem["errors"] = errors
-    refusals = getattr(error, "refusals", None)
-    if refusals:
-        problem["refusals"] = [{"rule": refusal.code, "sentence": refusal.sentence} for refusal in refusals]
-    return problem
+    """The API's answer."""
+    refusals = getattr(error, "refusals", None) or []
+    return {
+        "code": REFUSED if refusals else CODES.get(status, "failed"),
+        "sentence": sentence,
+        "fields": dict(getattr(error, "field_errors", None) or {}),
+        "refusals": [
+            {
+                "rule": refusal.code,
+                "field": refusal.field,
+                "sentence": refusal.sentence,
+                "citation": refusal.citation,
+                "caveat": refusal.caveat,
+            }
+            for refusal in refusals
+        ],
+    }
 
 
 def answer(request: HttpRequest, status: int, sentence: str, error: BaseException | None = None) -> HttpResponse:
-    """A page, or problem details below /api/. Failures (5xx) are rendered without looking at session or database."""
+    """A page, or JSON below /api/. Failures (5xx) are rendered without looking at session or database."""
     if request.path.startswith("/api/"):
-        return JsonResponse(body(status, sentence, error), status=status, content_type="application/problem+json")
+        return JsonResponse(body(status, sentence, error), status=status)
     context = {"title": title(status), "status": status, "sentence": sentence, "error": error}
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return HttpResponse(render_to_string("core/unavailable.html", context), status=status)
     return render(request, "core/error.html", context, status=status)
-
-
-def handle(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler: the same shape whatever was raised; None leaves a fault to Django."""
-    if isinstance(error, Http404):
-        error = exceptions.NotFound(NOT_FOUND)
-    elif isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied(NOT_ALLOWED)
-    explained = describe(error)
-    if explained is not None:
-        status, sentence = explained
-        problem = body(status, sentence, error)
-        headers: dict[str, str] = {}
-    else:
-        response = exception_handler(error, context)
-        if response is None or not isinstance(error, exceptions.APIException):
-            return None
-        if isinstance(error, exceptions.ValidationError):
-            status, sentence = 422, "Something is missing or wrong: see the fields."
-            problem = {**body(status, sentence), "errors": error.detail}
-        else:
-            status = response.status_code
-            problem = body(status, str(error.detail))
-        headers = {name: response[name] for name in ("WWW-Authenticate", "Retry-After") if name in response}
-    return Response(problem, status=status, headers=headers, content_type="application/problem+json")

@@ -246,21 +246,25 @@ REST_FRAMEWORK = {
     # Tokens first: the first class decides that a missing sign-in is a 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "core.tokens.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "core.api.views.Session",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["core.access.ByRole"],
-    "EXCEPTION_HANDLER": "core.problems.handle",
+    "EXCEPTION_HANDLER": "core.api.errors.handle",
+    "DEFAULT_PARSER_CLASSES": ["core.api.parsers.JSON"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
-    "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Glasscase",
-    "DESCRIPTION": "Face searches that cannot happen in the dark.",
     "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "core.api.schema.add_problems",
+    ],
 }
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------
