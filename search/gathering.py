@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.db.models import BigIntegerField, Value
+
 from core import database, keystore
 from core.exceptions import Invalid
 from core.models import User
@@ -178,8 +180,10 @@ def _other_fingerprints(request: SearchRequest, case: Case | None, own: Fingerpr
     """Those of other cases that share at least one word pair, by an index: most share none."""
     if not own:
         return ()
+    # Typed one by one: bare integers would be bound as 32-bit ones.
+    wanted = [Value(value, output_field=BigIntegerField()) for value in stored(own)]
     others = SearchRequest.objects.filter(
-        fingerprint__overlap=stored(own), submitted_at__isnull=False, case__isnull=False
+        fingerprint__overlap=wanted, submitted_at__isnull=False, case__isnull=False
     ).exclude(pk=request.pk)
     if case is not None:
         others = others.exclude(case=case)
