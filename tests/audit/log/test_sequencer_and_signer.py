@@ -35,9 +35,8 @@ def head(connection: psycopg.Connection) -> tuple[int, bytes]:
 def test_entries_get_dense_indices_in_the_order_of_their_ids(as_role: Open) -> None:
     app, own = as_role("app"), as_role("sequencer")
     append(app, 3)
-    with pytest.raises(psycopg.Error), app.transaction():
-        append(app)  # rolled back: its id is a gap
-        raise psycopg.Error
+    with app.transaction(force_rollback=True):
+        append(app)  # its id stays a gap
     append(app, 2)
     assert sequencer.step(own) == 5
     assert own.execute("SELECT idx FROM log.leaf ORDER BY idx").fetchall() == [(i,) for i in range(5)]
