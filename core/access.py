@@ -1,12 +1,12 @@
 """Who may open which address: every view declares it, and a view that does not is closed (see core.middleware).
 
-Declare above the view (outermost decorator), or on the class of an API view:
+Declare above the view (outermost decorator) or above the class of an API view:
 
     @access.roles("officer", "supervisor")
     def open_case(request): ...
 
-    class CaseView(APIView):
-        access = access.Access.of("officer")
+    @access.roles("officer")
+    class CaseView(APIView): ...
 
 Handlers of an API view may declare their own with the same decorators. This says who may knock; what a person may do to one
 thing is decided by the services and `permissions`.
