@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core.faces import registry
+from tests.search import shelf as shelves
 from tests.search.stage import Stage, build, running_log
 
 
@@ -35,3 +38,17 @@ def entries(database: Any) -> Callable[..., list[dict[str, Any]]]:
         return [one for one in found if all(one.get(name) == str(value) for name, value in fields.items())]
 
     return find
+
+
+@pytest.fixture
+def shelf(cast: Any, database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> shelves.Shelf:
+    """A gallery to enrol photos of blocks into, under a face model that knows only those."""
+    engine = shelves.BlockEngine()
+    monkeypatch.setattr(registry, "engine", lambda name, models_dir=None: engine)
+    return shelves.build(cast, database.home, tmp_path)
+
+
+@pytest.fixture
+def real_shelf(cast: Any, database: Any, tmp_path: Path) -> shelves.Shelf:
+    """The same under the default face model, for photos of faces."""
+    return shelves.build(cast, database.home, tmp_path)
