@@ -6,6 +6,8 @@ itself; only checkpoints and receipts kept outside show it (`Earlier`), or witne
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -56,6 +58,7 @@ Category = Literal[
     "rollback",  # the log is shorter than it was
     "fork",  # the log is another one than it was
     "witness",  # not enough witnesses cosigned
+    "opening",  # a disclosed value is not the one that the entry commits to
 ]
 Progress = Callable[[int, int], None]  # entries done, entries in all
 
@@ -234,3 +237,29 @@ def check_receipt(data: bytes, entry: bytes, keys: Sequence[VerifierKey]) -> tup
     if (sentence := events.problem(entry)) is not None:
         raise Refused("schema", f"entry {receipt.index}: {sentence}")
     return receipt, signed
+
+
+# `Opening.encode` of audit.log.commitments writes this: canonical JSON, so the value's bytes are the last thing in it.
+_OPENING = re.compile(rb'\{"field":"([a-z][a-z0-9_]{0,79})","salt":"([0-9a-f]{64})","value":(.+)\}\n?', re.DOTALL)
+
+
+def check_opening(data: bytes, entry: bytes) -> tuple[str, str]:
+    """The field and the value (as ASCII JSON) of an opening that fits `entry`, which is in its form. Raises Refused.
+
+    commitment = SHA-256("glasscase/v1" 0x00 field 0x00 salt value), over the value's bytes as they stand in the opening.
+    """
+    found = _OPENING.fullmatch(data)
+    try:
+        value = json.loads(found[3]) if found else None
+    except (ValueError, RecursionError):
+        found = None
+    if found is None:
+        raise Refused("opening", "the opening is not of the form that the log browser writes")
+    name = found[1].decode("ascii")
+    commitment = json.loads(entry).get("c", {}).get(name)
+    if commitment is None:
+        raise Refused("opening", f"the entry does not commit to {name}")
+    salted = b"glasscase/v1\0" + found[1] + b"\0" + bytes.fromhex(found[2].decode("ascii")) + found[3]
+    if sha256(salted).hexdigest() != commitment:
+        raise Refused("opening", f"this value of {name} is not the one that the entry commits to")
+    return name, json.dumps(value)

@@ -1,10 +1,12 @@
 """`glasscase-verify`: checks a published log, and receipts from it, without the people who run it.
 
-    glasscase-verify LOG --key VKEY [--old CHECKPOINT] [--receipt FILE --entry FILE] [--witness FILE --quorum N]
+    glasscase-verify LOG --key VKEY [--old CHECKPOINT] [--receipt FILE --entry FILE [--opening FILE]]
+                     [--witness FILE --quorum N]
 
-Without LOG only the receipt is checked. `--witness` counts cosignatures on the checkpoint of LOG, or of the receipt
-where LOG is left out. The last line is `OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>`
-(exit 1); `audit.log.check` lists the categories. Needs Python alone.
+Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--witness`
+counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out. The last line is
+`OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the
+categories. Needs Python alone.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.log.check import Earlier, Refused, check_log, check_receipt, check_witnesses
+from audit.log.check import Earlier, Refused, check_log, check_opening, check_receipt, check_witnesses
 from audit.log.checkpoint import (
     COSIGNATURE,
     ED25519,
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--receipt", metavar="FILE", help="a .tlog-proof file you were given")
     add("--entry", metavar="FILE", help="the entry that the receipt is for, byte for byte")
+    add("--opening", metavar="FILE", action="append", default=[], help="a value that was disclosed from the entry")
     add("--witness", metavar="FILE", help="verifier keys of the witnesses you trust, one a line")
     add("--quorum", metavar="N", type=int, help="how many of them must have cosigned (all of them when left out)")
     add("--token", metavar="TOKEN", help="token for reading the entries from an http(s) address")
@@ -111,6 +114,7 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
     if arguments.receipt:
         receipt, covering = check_receipt(_read_file(arguments.receipt), _read_file(arguments.entry), keys)
         earlier.append(Earlier("the receipt", covering.checkpoint))
+    opened = [check_opening(_read_file(path), _read_file(arguments.entry)) for path in arguments.opening]
     if arguments.log is None:
         signed = covering
     else:
@@ -128,6 +132,8 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
         print(f"extends the older checkpoint of {known.checkpoint.size} entries")
     if arguments.receipt:
         print(f"the receipt's entry is number {receipt.index}")
+    for field, value in opened:
+        print(f"the entry commits to {field}: {value}")
     return signed
 
 
@@ -136,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if (arguments.receipt is None) != (arguments.entry is None):
         parser.error("--receipt and --entry go together")
+    if arguments.opening and arguments.entry is None:
+        parser.error("--opening needs --receipt and --entry")
     if arguments.log is None and (arguments.receipt is None or arguments.old):
         parser.error("name the log to check")
     if arguments.quorum is not None and arguments.witness is None:
