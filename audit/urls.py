@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import tiles
+from audit.views import browser, tiles
 
 urlpatterns = [
+    path("", browser.entry_list, name="log_entries"),
     path("checkpoint", tiles.CheckpointView.as_view(), name="log_checkpoint"),
     path("tile/entries/<path:path>", tiles.EntriesView.as_view(), name="log_entries_bundle"),
     path("tile/<path:path>", tiles.HashTileView.as_view(), name="log_tile"),
+    path("health", browser.health_page, name="log_health"),
+    path("check", browser.check_page, name="log_check"),
+    path("glasscase-verify.pyz", browser.verifier, name="log_verifier"),
+    path("entries/<uuid:entry_id>/", browser.entry_page, name="log_entry"),
+    path("entries/<uuid:entry_id>/open/", browser.entry_open, name="log_entry_open"),
+    path("entries/<uuid:entry_id>/opening/<slug:field>/", browser.opening_file, name="log_opening"),
+    path("entries/<uuid:entry_id>/entry.json", browser.entry_file, name="log_entry_file"),
+    path("entries/<uuid:entry_id>/receipt.tlog-proof", browser.receipt_file, name="log_receipt"),
 ]

@@ -1,0 +1,154 @@
+"""Entries of the log for the browser: newest first, filtered, with the names that the reader may know.
+
+Only entries that have their place in the tree are shown. Ids stand literally in an entry's canonical bytes, so a filter by
+person or case finds every entry that mentions the id, in whatever field.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db import OperationalError, connection, transaction
+
+from audit.log import events
+from audit.log.merkle import leaf_hash
+from audit.oversight.sentences import PEOPLE, Names, mentioned
+from audit.permissions import can_open_sealed
+from core.exceptions import Invalid, NotFound
+from core.models import User
+from search import selectors
+
+PAGE_SIZE: Final = 50
+# A filter that finds little in a long log reads all of it.
+_SECONDS: Final = 15
+READINGS: Final = ("log:entries:viewed", "log:bundle:served")
+_COLUMNS: Final = "l.idx, e.uid, e.body FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id"
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One entry in the tree. `index` is its number in the log, `body` its canonical bytes, `fields` what they say."""
+
+    index: int
+    id: uuid.UUID
+    body: bytes
+    fields: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, index: int, uid: uuid.UUID, body: bytes) -> LogEntry:
+        return cls(int(index), uid, bytes(body), json.loads(bytes(body)))
+
+    @property
+    def type(self) -> str:
+        return str(self.fields["type"])
+
+    @property
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.fields["at"] / 1000, UTC)
+
+    @property
+    def leaf(self) -> bytes:
+        """The entry's hash in the tree."""
+        return leaf_hash(self.body)
+
+    @property
+    def commitments(self) -> Mapping[str, str]:
+        """Sealed field -> commitment (64 hex digits)."""
+        found: Mapping[str, str] = self.fields.get("c", {})
+        return found
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which entries to show. `type` is an event type or the beginning of several (`search:`); the rest narrows further.
+
+    `case` finds the entries that name the case and those of its requests.
+    """
+
+    type: str = ""
+    case: uuid.UUID | None = None
+    person: uuid.UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    without_readings: bool = False
+    requests: Sequence[uuid.UUID] = field(default=())
+
+    def conditions(self) -> tuple[list[str], list[Any]]:
+        """SQL conditions on log.entry `e`, and their parameters."""
+        found: list[str] = []
+        values: list[Any] = []
+        if self.type:
+            types = [one for one in events.REGISTRY if one == self.type or one.startswith(self.type.rstrip(":") + ":")]
+            found.append("e.type = ANY(%s)")
+            values.append(types)
+        if self.without_readings:
+            found.append("e.type <> ALL(%s)")
+            values.append(list(READINGS))
+        if self.case is not None:
+            found.append("(position(convert_to(%s, 'UTF8') IN e.body) > 0 OR e.request = ANY(%s::uuid[]))")
+            values += [str(self.case), [str(one) for one in self.requests]]
+        if self.person is not None:
+            found.append("position(convert_to(%s, 'UTF8') IN e.body) > 0")
+            values.append(str(self.person))
+        for moment, comparison in ((self.since, ">="), (self.until, "<")):
+            if moment is not None:
+                found.append(f"e.at {comparison} %s")
+                values.append(int(moment.timestamp() * 1000))
+        return found, values
+
+
+@dataclass(frozen=True)
+class Page:
+    """Entries, newest first, and the index to ask before for the next page (None on the last one)."""
+
+    entries: list[LogEntry]
+    before: int | None
+
+
+def page(which: Filter, *, before: int | None = None, size: int = PAGE_SIZE) -> Page:
+    """The newest entries below index `before` that fit. Raises Invalid when that takes too long."""
+    conditions, values = which.conditions()
+    if before is not None:
+        conditions.append("l.idx < %s")
+        values.append(before)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
+            cursor.execute(f"SELECT {_COLUMNS}{where} ORDER BY l.idx DESC LIMIT %s", [*values, size + 1])
+            found = [LogEntry.of(*row) for row in cursor.fetchall()]
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != "57014":
+            raise
+        raise Invalid("The log is too long for this filter. Choose an event, or a shorter time.") from error
+    return Page(found[:size], found[size - 1].index if len(found) > size else None)
+
+
+def one(entry: uuid.UUID) -> LogEntry:
+    """One entry by its id. Raises NotFound, also while it waits for its place in the tree."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS} WHERE e.uid = %s", [entry])
+        row = cursor.fetchone()
+    if row is None:
+        raise NotFound("There is no such entry in the log. If it was made just now, try again in a few seconds.")
+    return LogEntry.of(*row)
+
+
+def names(by: User, entries: Sequence[LogEntry]) -> Names:
+    """The names of people, cases and galleries that these entries mention; none for whoever may not open sealed values."""
+    if not can_open_sealed(by):
+        return Names()
+    fields = [entry.fields for entry in entries]
+    people = User.objects.in_bulk(list(mentioned(fields, *PEOPLE, "approvers", "officers")))
+    cases = selectors.cases(by).filter(pk__in=mentioned(fields, "case"))
+    galleries = selectors.galleries(by).filter(pk__in=mentioned(fields, "gallery"))
+    return Names(
+        people={str(pk): str(person) for pk, person in people.items()},
+        cases={str(case.pk): case.number for case in cases},
+        galleries={str(gallery.pk): gallery.name for gallery in galleries},
+    )

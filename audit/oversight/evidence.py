@@ -1,0 +1,55 @@
+"""How far an entry is proven: its receipt, checked here as anybody can check it elsewhere, and the key's fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+
+from audit.log import storage, verifier_keys
+from audit.log.checkpoint import NoteError, VerifierKey
+from audit.log.proof import Receipt, ReceiptError
+from audit.oversight.entries import LogEntry
+from audit.oversight.reading import log_connection
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`first_size` and `first_at` belong to the first checkpoint over the entry; `receipt` is under the last one.
+
+    `problem` is a sentence where the entry has no receipt yet or the receipt does not hold.
+    """
+
+    receipt: Receipt | None
+    size: int | None = None
+    signers: tuple[VerifierKey, ...] = ()
+    first_size: int | None = None
+    first_at: datetime | None = None
+    problem: str = ""
+
+
+def of(entry: LogEntry) -> Evidence:
+    """The evidence for an entry."""
+    try:
+        with log_connection() as own:
+            receipt = storage.receipt(own, entry.id)
+    except storage.NotCovered as error:
+        return Evidence(None, problem=str(error))
+    try:
+        signed = receipt.verify(entry.body, verifier_keys.published())
+    except verifier_keys.NoVerifierKey as error:
+        return Evidence(receipt, problem=f"The receipt was not checked: {error}")
+    except (ReceiptError, NoteError) as error:
+        return Evidence(receipt, problem=f"The receipt does not hold: {error}. Compare the log with an export.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT size, at FROM log.checkpoint WHERE size > %s ORDER BY size, at LIMIT 1", [entry.index])
+        first = cursor.fetchone()
+    return Evidence(receipt, signed.checkpoint.size, signed.signers, *(first or (None, None)))
+
+
+def fingerprint(key: VerifierKey) -> str:
+    """What to compare with the paper: SHA-256 of the key as it is written, 64 hex digits in groups of four."""
+    digest = hashlib.sha256(str(key).encode()).hexdigest()
+    return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))

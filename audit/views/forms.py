@@ -1,0 +1,109 @@
+"""The filter of the log browser."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
+
+from audit.log import events
+from audit.oversight.entries import Filter
+from audit.permissions import can_open_sealed
+from core.models import User
+from search import selectors
+
+_FAMILIES = {
+    "search:case": "Everything about cases",
+    "search:request": "Everything about requests",
+    "search": "Everything about searches",
+    "gate": "Everything of the gate",
+    "gallery": "Everything about galleries",
+    "core:user": "Everything about people",
+    "evaluation": "Everything about evaluations",
+    "vault": "Everything about sealed values",
+    "log": "Everything about the log",
+}
+
+
+def _choices() -> list[tuple[str, Any]]:
+    single = [(event.type, f"{event.sentence.rstrip('.')} ({event.type})") for event in events.REGISTRY.values()]
+    return [("", "Every event"), ("Groups", list(_FAMILIES.items())), ("Single events", single)]
+
+
+_DAYS = (MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2199, 12, 31)))
+
+
+class FilterForm(forms.Form):
+    """Event, case, person, time. `chosen` is the filter."""
+
+    event = forms.ChoiceField(required=False, choices=_choices)
+    case = forms.CharField(required=False, max_length=60, label="Case number or id")
+    person = forms.CharField(required=False, max_length=150, label="Username or id of a person")
+    since = forms.DateField(
+        required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=_DAYS
+    )
+    until = forms.DateField(
+        required=False, label="Until (inclusive)", widget=forms.DateInput(attrs={"type": "date"}), validators=_DAYS
+    )
+    without_readings = forms.BooleanField(required=False, label="Leave out readings of the log itself")
+
+    def __init__(self, data: Any, *, by: User) -> None:
+        super().__init__(data)
+        self._by = by
+
+    def clean_case(self) -> uuid.UUID | None:
+        """The case's id: any id, or the number of a case that this person may know of."""
+        typed = self.cleaned_data["case"].strip()
+        identity = _identity(typed)
+        if not typed or identity is not None:
+            return identity
+        found = list(selectors.cases(self._by).filter(number__iexact=typed.replace(" ", ""))[:2])
+        if len(found) != 1:
+            raise forms.ValidationError(
+                "Several agencies have a case with this number. Give the case's id."
+                if found
+                else "There is no case with this number for you. Check the number, or give the case's id."
+            )
+        identity_of_case: uuid.UUID = found[0].pk
+        return identity_of_case
+
+    def clean_person(self) -> uuid.UUID | None:
+        """The person's id: any id, or the username of somebody whose name this person may see."""
+        typed = self.cleaned_data["person"].strip()
+        identity = _identity(typed)
+        if not typed or identity is not None:
+            return identity
+        person = User.objects.filter(username__iexact=typed).first() if can_open_sealed(self._by) else None
+        if person is None:
+            raise forms.ValidationError(
+                "There is nobody with this username for you. Check it, or give the person's id."
+            )
+        return person.id
+
+    def chosen(self) -> Filter:
+        """The filter of a valid form."""
+        data = self.cleaned_data
+        case = data["case"]
+        return Filter(
+            type=data["event"],
+            case=case,
+            person=data["person"],
+            since=_midnight(data["since"]),
+            until=_midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
+            without_readings=data["without_readings"],
+            requests=list(selectors.requests(self._by).filter(case=case).values_list("pk", flat=True)) if case else (),
+        )
+
+
+def _identity(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC)
