@@ -246,7 +246,7 @@ REST_FRAMEWORK = {
     # Tokens first: the first class decides that a missing sign-in is a 401.
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "core.tokens.TokenAuthentication",
-        "core.api.views.Session",
+        "core.api.session.Session",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["core.access.ByRole"],
     "EXCEPTION_HANDLER": "core.api.errors.handle",

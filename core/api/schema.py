@@ -133,7 +133,7 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
 class SessionScheme(OpenApiAuthenticationExtension):
     """How the schema names a browser's session."""
 
-    target_class = "core.api.views.Session"
+    target_class = "core.api.session.Session"
     name = "session"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
