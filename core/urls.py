@@ -15,6 +15,8 @@ urlpatterns = [
     path("account/", account.my_account, name="my_account"),
     path("account/tokens/add/", account.token_add, name="token_add"),
     path("account/tokens/<uuid:token_id>/revoke/", account.token_revoke, name="token_revoke"),
+    path("log/", include("audit.urls")),
+    path("", include("search.urls")),
     path("people/", people.people_list, name="people"),
     path("people/add/", people.person_add, name="person_add"),
     path("people/<uuid:person_id>/", people.person_detail, name="person"),

@@ -160,41 +160,42 @@ def as_markdown() -> str:
         note = f" {one.effective_note}" if one.effective_note else ""
         lines += ["", f"## {one.name} (`{one.code}`)", "", one.summary, ""]
         lines += [f"In force from {one.effective_from}{ends}.{note}", "", "| rule | says | source |", "|---|---|---|"]
-        lines += [f"| {name} | {says} | {_source(source)} |" for name, says, source in _rows(one)]
+        lines += [f"| {name} | {says} | {_source(source)} |" for name, says, source in rows(one)]
         if one.as_strict_as:
             claims = (f"{rule}: {', '.join(codes)}" for rule, codes in one.as_strict_as.items())
             lines += ["", "At least as strict as: " + "; ".join(claims) + "."]
     return "\n".join(lines) + "\n"
 
 
-def _rows(one: LawPack) -> list[tuple[str, str, Source]]:
+def rows(one: LawPack) -> list[tuple[str, str, Source]]:
+    """(rule, what it says, where it comes from) for every rule of a pack, as pages and reference show them."""
     o, e, j = one.offences, one.emergency, one.justification
-    rows = [
+    found = [
         ("case", "a case number", one.case.source),
         ("purposes", labels(one.purposes.allowed, PURPOSES), one.purposes.source),
         ("offences", _offences(one), o.source),
     ]
     if o.no_crime_purposes:
-        rows.append(("no crime named", f"allowed for: {labels(o.no_crime_purposes, PURPOSES)}", o.source))
+        found.append(("no crime named", f"allowed for: {labels(o.no_crime_purposes, PURPOSES)}", o.source))
     for basis in one.legal_basis:
-        rows.append(("legal basis", labels(basis.allowed, LEGAL_BASES) + _except(basis.except_purposes), basis.source))
+        found.append(("legal basis", labels(basis.allowed, LEGAL_BASES) + _except(basis.except_purposes), basis.source))
     for rule in one.authority:
         says = labels(rule.any_of, ATTACHMENT_KINDS, " or ") + _except(rule.except_purposes)
         if rule.except_legal_bases:
             says += f"; except on: {labels(rule.except_legal_bases, LEGAL_BASES)}"
         says += "; later in an emergency" if rule.later_in_emergency else "; also in an emergency"
-        rows.append(("authority", says, rule.source))
-    rows.append(("emergency", _emergency_sentence(one), e.source))
-    rows.append(("approval", f"{one.approval.count} by {' or '.join(sorted(one.approval.roles))}", one.approval.source))
-    rows.append(("training", f"at most {one.training.max_age_days} days old", one.training.source))
+        found.append(("authority", says, rule.source))
+    found.append(("emergency", _emergency_sentence(one), e.source))
+    found.append(("approval", f"{one.approval.count} by {' or '.join(sorted(one.approval.roles))}", one.approval.source))
+    found.append(("training", f"at most {one.training.max_age_days} days old", one.training.source))
     least = f"at least {j.min_characters} characters and {j.min_distinct_words} different words"
-    rows.append(("justification", least, j.source))
-    rows.append(("face", "one face is chosen; the others are left alone", one.face.source))
-    rows += [("refused photos", labels(rule.refused, PROBE_KINDS), rule.source) for rule in one.probe]
+    found.append(("justification", least, j.source))
+    found.append(("face", "one face is chosen; the others are left alone", one.face.source))
+    found += [("refused photos", labels(rule.refused, PROBE_KINDS), rule.source) for rule in one.probe]
     for ban in one.prohibited:
         own = [purpose for purpose in ban.purposes if one.prohibiting(purpose) == ban.source]
-        rows.append(("prohibited", labels(own, PROHIBITED_PURPOSES), ban.source))
-    return rows
+        found.append(("prohibited", labels(own, PROHIBITED_PURPOSES), ban.source))
+    return found
 
 
 def _source(source: Source) -> str:

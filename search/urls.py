@@ -1,0 +1,56 @@
+"""Addresses of cases, searches and galleries."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from search.views import approvals, cases, galleries, holds, law, limits, readings, requests, status
+
+urlpatterns = [
+    path("cases/", cases.case_list, name="cases"),
+    path("cases/open/", cases.case_open, name="case_open"),
+    path("cases/<uuid:case_id>/", cases.case_detail, name="case"),
+    path("cases/<uuid:case_id>/confirm/", cases.case_confirm, name="case_confirm"),
+    path("cases/<uuid:case_id>/close/", cases.case_close, name="case_close"),
+    path("cases/<uuid:case_id>/reopen/", cases.case_reopen, name="case_reopen"),
+    path("cases/<uuid:case_id>/officers/", cases.case_assign, name="case_assign"),
+    path("searches/", requests.search_list, name="searches"),
+    path("searches/new/", requests.search_new, name="search_new"),
+    path("searches/requirements/", requests.search_requirements, name="search_requirements"),
+    path("searches/<uuid:search_id>/", status.search_status, name="search"),
+    path("searches/<uuid:search_id>/path/", status.search_path, name="search_path"),
+    path("searches/<uuid:search_id>/edit/", requests.search_edit, name="search_edit"),
+    path("searches/<uuid:search_id>/edit/photo/", requests.search_photo, name="search_photo"),
+    path("searches/<uuid:search_id>/withdraw/", requests.search_discard, name="search_discard"),
+    path("searches/<uuid:search_id>/documents/", requests.search_attach, name="search_attach"),
+    path("searches/<uuid:search_id>/documents/<uuid:document_id>/", status.search_document, name="search_document"),
+    path("searches/<uuid:search_id>/photo.jpg", status.probe_image, name="probe_image"),
+    path("searches/<uuid:search_id>/faces/<int:number>.jpg", status.probe_face, name="probe_face"),
+    path("searches/<uuid:search_id>/photo-whole.jpg", readings.probe_whole, name="probe_whole"),
+    path("searches/<uuid:search_id>/crop.png", readings.probe_crop, name="probe_crop"),
+    path("searches/<uuid:search_id>/receipts/<slug:kind>.tlog-proof", status.search_receipt, name="search_receipt"),
+    path("searches/<uuid:search_id>/receipts/<slug:kind>.entry.json", status.search_entry, name="search_entry"),
+    path("searches/<uuid:search_id>/candidates/", readings.candidates, name="candidates"),
+    path("readings/", readings.reading_list, name="readings"),
+    path("readings/<uuid:view_id>/<uuid:template_id>/crop.png", readings.candidate_crop, name="candidate_crop"),
+    path("readings/<uuid:view_id>/<uuid:template_id>/photo.jpg", readings.candidate_photo, name="candidate_photo"),
+    path("approvals/", approvals.approval_list, name="approvals"),
+    path("approvals/<uuid:search_id>/", approvals.approval, name="approval"),
+    path("approvals/<uuid:search_id>/reject/", approvals.approval_reject, name="approval_reject"),
+    path("approvals/<uuid:search_id>/photo/", approvals.photo_accept, name="photo_accept"),
+    path("holds/", holds.hold_list, name="holds"),
+    path("holds/<uuid:search_id>/", holds.hold, name="hold"),
+    path("galleries/", galleries.gallery_list, name="galleries"),
+    path("galleries/create/", galleries.gallery_create, name="gallery_create"),
+    path("galleries/<uuid:gallery_id>/", galleries.gallery_detail, name="gallery"),
+    path("galleries/<uuid:gallery_id>/editions/", galleries.edition_register, name="edition_register"),
+    path("galleries/<uuid:gallery_id>/editions/<int:edition>/", galleries.edition_switch, name="edition_switch"),
+    path("enrolments/<uuid:enrolment_id>/", galleries.enrolment_detail, name="enrolment"),
+    path("enrolments/<uuid:enrolment_id>/progress/", galleries.enrolment_progress, name="enrolment_progress"),
+    path("limits/", limits.limits, name="limits"),
+    path("limits/set/", limits.limit_set, name="limit_set"),
+    path("limits/adopt/<uuid:evaluation_id>/", limits.evaluation_adopt, name="evaluation_adopt"),
+    path("law/", law.law_packs, name="law_packs"),
+    path("law/<slug:code>/", law.law_pack, name="law_pack"),
+    path("limitations/", law.limitations, name="limitations"),
+]

@@ -1,0 +1,1 @@
+"""Pages of cases, searches and galleries: thin functions that fetch, call one service and answer."""
