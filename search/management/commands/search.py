@@ -7,6 +7,7 @@ approval, the log): go on with `search --resume REQUEST --as USER`. The last lin
 from __future__ import annotations
 
 import json
+import math
 import time
 import uuid
 from pathlib import Path
@@ -90,7 +91,7 @@ class Command(BaseCommand):
             gallery=options["gallery"],
             probe_kind=options["probe_kind"],
             emergency=options["emergency"],
-            threshold=None if threshold is None else round(max(-1.0, min(2.0, threshold)) * 1_000_000),
+            threshold=None if threshold is None else _millionths(threshold),
             k=options["k"],
         )
         request = requests.fill_in(by=by, request=requests.draft(by=by), fields=fields)
@@ -207,3 +208,8 @@ class Command(BaseCommand):
     def _end(self, status: int, **said: Any) -> NoReturn:
         self.stdout.write(json.dumps(said))
         raise SystemExit(status)
+
+
+def _millionths(score: float) -> int:
+    """Whatever was typed as a number the rules can refuse: no number is 0, and nothing overflows."""
+    return 0 if math.isnan(score) else round(max(-1.0, min(2.0, score)) * 1_000_000)
