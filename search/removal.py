@@ -54,22 +54,26 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
     return _erase(Q(gallery=gallery), by, REMOVED)
 
 
-def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str) -> int:
+def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str, gallery: Gallery | None = None) -> int:
     """Erase a person from every edition: templates, files, keys and names; returns how many templates.
 
-    Raises NotAllowed, Invalid for the secret, NotFound for somebody who is not enrolled, Conflict under a legal hold.
+    `gallery` has to be named for somebody whose photos were all removed before: only the gate still knows them. Raises
+    NotAllowed, Invalid for the secret, NotFound for somebody who is not enrolled, Conflict under a legal hold.
     """
     enrolled = EnrolledPhoto.objects.filter(person=person)
     first = enrolled.select_related("gallery").first()
-    if first is None:
+    if first is not None:
+        gallery = first.gallery
+    if gallery is None:
         raise NotFound("Nobody with this id is enrolled.")
-    permissions.check_can_keep_galleries(by, first.gallery.agency_id)
+    permissions.check_can_keep_galleries(by, gallery.agency_id)
     proposal = propose(
         by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret
     )
     with transaction.atomic(durable=True), gate_sentences():
         # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
-        _forget(Q(enrolment__gallery=first.gallery, person_ref=first.person_ref), EXPUNGED)
+        if first is not None:
+            _forget(Q(enrolment__gallery=gallery, person_ref=first.person_ref), EXPUNGED)
         gone = client.expunge(database.session(), person=person, proposal=proposal)
         enrolled.update(removed_at=timezone.now())
     _erase(Q(person=person), by, EXPUNGED)

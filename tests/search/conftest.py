@@ -35,7 +35,7 @@ def entries(database: Any) -> Callable[..., list[dict[str, Any]]]:
     def find(type_: str, **fields: Any) -> list[dict[str, Any]]:
         rows = session().execute("SELECT body FROM log.entry WHERE type = %s ORDER BY id", [type_]).fetchall()
         found = [json.loads(bytes(row[0])) for row in rows]
-        return [one for one in found if all(one.get(name) == str(value) for name, value in fields.items())]
+        return [one for one in found if all(str(one.get(name)) == str(value) for name, value in fields.items())]
 
     return find
 

@@ -29,7 +29,9 @@ class Command(BaseCommand):
         try:
             gallery = galleries.find(options["gallery"])
             person = galleries.person(gallery, options["person"])
-            gone = removal.expunge(by=by, person=person, approver=people.named(options["approver"]), secret=secret)
+            gone = removal.expunge(
+                by=by, gallery=gallery, person=person, approver=people.named(options["approver"]), secret=secret
+            )
         except GlasscaseError as problem:
             raise CommandError(in_full(problem)) from problem
         self.stdout.write(json.dumps({"gallery": str(gallery.id), "person": str(person), "templates": gone}))
