@@ -50,26 +50,26 @@ def test_without_a_password_nobody_signs_in(cast: Cast) -> None:
     assert not add(None, cast.agency).has_usable_password()
 
 
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"username": "has space"}, "username"),
-        ({"username": ""}, "username"),
-        ({"username": "nïna"}, "username"),
-        ({"full_name": " "}, "full_name"),
-        ({"roles": ["officer", "administrator"]}, "roles"),
-        ({"roles": ["wizard"]}, "roles"),
-        ({"badge_number": "7" * 51}, "badge_number"),
-        ({"password": "short"}, "password"),
-        ({"password": "123456789012"}, "password"),
-        ({"password": "nina noor 12"}, "password"),
-    ],
-)
-def test_what_is_wrong_with_a_new_person_is_said_by_field(cast: Cast, changes: dict[str, Any], field: str) -> None:
+WRONG_PEOPLE: list[tuple[dict[str, Any], str]] = [
+    ({"username": "has space"}, "username"),
+    ({"username": ""}, "username"),
+    ({"username": "nïna"}, "username"),
+    ({"full_name": " "}, "full_name"),
+    ({"roles": ["officer", "administrator"]}, "roles"),
+    ({"roles": ["wizard"]}, "roles"),
+    ({"badge_number": "7" * 51}, "badge_number"),
+    ({"password": "short"}, "password"),
+    ({"password": "123456789012"}, "password"),
+    ({"password": "nina noor 12"}, "password"),
+]
+
+
+def test_what_is_wrong_with_a_new_person_is_said_by_field(cast: Cast) -> None:
     before = User.objects.count(), len(entries("core:user:added"))
-    with pytest.raises(Invalid) as refused:
-        add(None, cast.agency, **changes)
-    assert refused.value.field_errors.keys() == {field}
+    for changes, field in WRONG_PEOPLE:
+        with pytest.raises(Invalid) as refused:
+            add(None, cast.agency, **changes)
+        assert refused.value.field_errors.keys() == {field}, changes
     assert (User.objects.count(), len(entries("core:user:added"))) == before
 
 
@@ -80,10 +80,11 @@ def test_a_username_is_taken_whatever_its_case(cast: Cast) -> None:
         User.objects.filter(pk=cast.oscar.pk).update(username="Olivia")
 
 
-@pytest.mark.parametrize("role", [code for code in CODES if code != "administrator"])
-def test_nobody_else_adds_people(cast: Cast, role: str) -> None:
-    with pytest.raises(NotAllowed):
-        add(cast.by_role[role], cast.agency)
+def test_nobody_else_adds_people(cast: Cast) -> None:
+    for role, user in cast.by_role.items():
+        if role != "administrator":
+            with pytest.raises(NotAllowed):
+                add(user, cast.agency)
     assert not User.objects.filter(username="nina").exists()
 
 
@@ -150,10 +151,10 @@ def test_training_is_recorded_up_to_and_including_a_day(cast: Cast) -> None:
     assert entries("core:user:training_recorded")[-1]["training_until"] == DAY_MS
 
 
-@pytest.mark.parametrize("until", [date(1999, 12, 31), date(2099, 1, 1)])
-def test_an_absurd_training_date_is_refused(cast: Cast, until: date) -> None:
-    with pytest.raises(Invalid):
-        people.record_training(by=cast.ada, user=cast.olivia, until=until)
+def test_an_absurd_training_date_is_refused(cast: Cast) -> None:
+    for until in (date(1999, 12, 31), date(2099, 1, 1)):
+        with pytest.raises(Invalid):
+            people.record_training(by=cast.ada, user=cast.olivia, until=until)
     assert entries("core:user:training_recorded") == []
 
 

@@ -190,7 +190,7 @@ def officers(request: HttpRequest) -> HttpResponse:
 @pytest.fixture
 def addresses(database: Any, settings: Any) -> None:
     module: Any = ModuleType("test_addresses")
-    several = {"get": "list", "post": "create"}
+    several: dict[str, Any] = {"get": "list", "post": "create"}
     module.urlpatterns = [
         path("api/whole/", Whole.as_view()),
         path("api/forgotten/", Forgotten.as_view()),
