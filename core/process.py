@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import structlog
@@ -15,6 +15,9 @@ from django.conf import settings
 from core import database
 
 log = structlog.get_logger(__name__)
+
+# Exit status of a process that has refused to go on: starting it again would change nothing, or do harm.
+REFUSED: Final = 3
 
 _LONGEST_PAUSE = 10.0
 

@@ -261,6 +261,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RequestState": "search.models.RequestState",
+        "JobState": "core.models.JobState",
+        "CaseStatus": "search.models.CaseStatus",
+        "StepState": ["done", "now", "later", "stopped", "left_out"],
+        "LogState": ["good", "warn", "bad"],
+        "OpenedState": ["fits", "differs", "erased", "elsewhere"],
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "core.api.schema.add_problems",
@@ -304,6 +312,21 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"  # keeps no file: every task of 
 
 # Touched by the sequencer, the signer and the notifier after each step, for health checks of containers.
 GLASSCASE_HEARTBEAT_FILE = environment.text("GLASSCASE_HEARTBEAT_FILE", "")
+
+# --- Mail to approvers, sent by the notifier -----------------------------------------------------------------------------
+# Without a host, messages are files below GLASSCASE_HOME/outbox.
+EMAIL_HOST = environment.text("GLASSCASE_MAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = GLASSCASE_HOME / "outbox"
+_MAIL_SECURITY = environment.text("GLASSCASE_MAIL_SECURITY", "starttls", choices=("starttls", "tls", "none"))
+EMAIL_USE_TLS, EMAIL_USE_SSL = _MAIL_SECURITY == "starttls", _MAIL_SECURITY == "tls"
+EMAIL_PORT = environment.integer("GLASSCASE_MAIL_PORT", 465 if EMAIL_USE_SSL else 587, minimum=1, maximum=65535)
+EMAIL_HOST_USER = environment.text("GLASSCASE_MAIL_USER", "")
+EMAIL_HOST_PASSWORD = environment.secret("GLASSCASE_MAIL_PASSWORD", "")
+if EMAIL_HOST_PASSWORD and _MAIL_SECURITY == "none":
+    raise environment.SettingError("GLASSCASE_MAIL_SECURITY is none, and the mail password would travel in clear.")
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = environment.text("GLASSCASE_MAIL_FROM", "glasscase@localhost")
 
 # --- Process logs ----------------------------------------------------------------------------------------------------
 LOGGING_CONFIG = "core.logs.configure"

@@ -15,12 +15,14 @@ from typing import Any, Final
 
 from django.db import OperationalError, connection, transaction
 
-from audit.log import events
+from audit.log import events, journal
 from audit.log.merkle import leaf_hash
 from audit.oversight.sentences import PEOPLE, Names, mentioned
 from audit.permissions import can_open_sealed
 from core.exceptions import Invalid, NotFound
 from core.models import User
+from core.permissions import signature
+from core.person_roles import Permission
 from search import selectors
 
 PAGE_SIZE: Final = 50
@@ -151,4 +153,15 @@ def names(by: User, entries: Sequence[LogEntry]) -> Names:
         people={str(pk): str(person) for pk, person in people.items()},
         cases={str(case.pk): case.number for case in cases},
         galleries={str(gallery.pk): gallery.name for gallery in galleries},
+    )
+
+
+def record_view(by: User, shown: Sequence[LogEntry]) -> None:
+    """The entry that says that these were read: without it nothing is shown. Raises LogUnavailable."""
+    indices = [entry.index for entry in shown]
+    journal.record_now(
+        "log:entries:viewed",
+        first=min(indices, default=None),
+        last=max(indices, default=None),
+        **signature(by, Permission.READ_LOG),
     )

@@ -45,7 +45,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
         return render(request, "audit/entries.html", context, status=422)
     before = request.GET.get("before", "")
     found = entries.page(form.chosen(), before=int(before) if _is_index(before) else None)
-    _record_view(by, found.entries)
+    entries.record_view(by, found.entries)
     names = entries.names(by, found.entries)
     context = {
         "form": form,
@@ -65,7 +65,7 @@ def entry_page(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
     """One entry: its sentence, its fields, its commitments, its proof."""
     by = person(request)
     entry = entries.one(entry_id)
-    _record_view(by, [entry])
+    entries.record_view(by, [entry])
     return render(request, "audit/entry.html", _entry(by, entry))
 
 
@@ -99,7 +99,7 @@ def opening_file(request: HttpRequest, entry_id: uuid.UUID, field: str) -> HttpR
 def entry_file(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
     """The entry byte for byte."""
     entry = entries.one(entry_id)
-    _record_view(person(request), [entry])
+    entries.record_view(person(request), [entry])
     return _file(entry.body, ENTRY_TYPE, f"{entry_id}.entry.json")
 
 
@@ -121,7 +121,7 @@ def receipt_file(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
             **signature(by, Permission.READ_LOG),
         )
     else:
-        _record_view(by, [entry])
+        entries.record_view(by, [entry])
     return _file(found.receipt.encode(), RECEIPT_TYPE, f"{entry_id}.tlog-proof")
 
 
@@ -157,16 +157,6 @@ def check_page(request: HttpRequest) -> HttpResponse:
 def verifier(request: HttpRequest) -> HttpResponse:
     """The program that checks the log, as one file."""
     return _file(verifier_file.build(), "application/octet-stream", verifier_file.NAME)
-
-
-def _record_view(by: User, shown: list[LogEntry]) -> None:
-    indices = [entry.index for entry in shown]
-    journal.record_now(
-        "log:entries:viewed",
-        first=min(indices, default=None),
-        last=max(indices, default=None),
-        **signature(by, Permission.READ_LOG),
-    )
 
 
 def _row(entry: LogEntry, names: Names) -> dict[str, Any]:

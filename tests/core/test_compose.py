@@ -32,10 +32,7 @@ def test_the_services_of_the_design_are_there():
     assert SERVICES["database"]["image"] == "pgvector/pgvector:pg18"
 
 
-_NOT_WRITTEN = pytest.mark.xfail(strict=True, reason="manage.py notifier is not written; remove this mark with it")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_NOT_WRITTEN) if n == "notifier" else n for n in OURS])
+@pytest.mark.parametrize("name", OURS)
 def test_every_command_exists(name):
     for command in commands(SERVICES[name]):
         match command:

@@ -26,5 +26,6 @@ class Command(BaseCommand):
             process.run("sequencer", step, pause=sequencer.PAUSE_SECONDS, fatal=(sequencer.TreeMismatch,))
         except sequencer.TreeMismatch as problem:
             raise CommandError(
-                f"{problem} Nothing more is sequenced. Compare the log with its last export."
+                f"{problem} Nothing more is sequenced. Compare the log with its last export.",
+                returncode=process.REFUSED,
             ) from problem

@@ -22,4 +22,6 @@ class Command(BaseCommand):
 
                 process.run("signer", step, pause=signer.PAUSE_SECONDS, fatal=(signer.SignerRefusal,))
         except signer.SignerRefusal as refusal:
-            raise CommandError(f"{refusal} Nothing is signed until somebody has looked at the log.") from refusal
+            raise CommandError(
+                f"{refusal} Nothing is signed until somebody has looked at the log.", returncode=process.REFUSED
+            ) from refusal
