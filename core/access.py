@@ -14,7 +14,7 @@ thing is decided by the services and `permissions`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -99,8 +99,33 @@ class ByRole(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         """Whether the authenticated person (session or token) may use this handler."""
         name = getattr(view, "action", None) or (request.method or "").lower()
-        access = getattr(getattr(view, name, None), "access", None) or getattr(view, "access", None)
+        handler = getattr(view, name, None)
+        access = getattr(handler, "access", None) or getattr(view, "access", None)
+        if access is None and handler is None:
+            # A method that the view does not know: 405 for whoever may use another one.
+            access = _together(_of_handlers(type(view), getattr(view, "action_map", None)))
         return isinstance(access, Access) and access.allows(request.user)
+
+
+def _of_handlers(cls: type[Any], actions: Mapping[str, str] | None) -> list[Access | None]:
+    """What each handler of an API view declares, by itself or through its view."""
+    whole = getattr(cls, "access", None)
+    names = list(actions.values()) if actions else [name for name in cls.http_method_names if hasattr(cls, name)]
+    return [getattr(getattr(cls, name), "access", None) or whole for name in names if name != "options"]
+
+
+def _together(each: Iterable[Access | None]) -> Access | None:
+    """Who may use one of the handlers; None when one of them declares nothing, or when there is none."""
+    together: Access | None = None
+    for one in each:
+        if not isinstance(one, Access):
+            return None
+        if together is None:
+            together = one
+        else:
+            both = None if together.roles is None or one.roles is None else together.roles | one.roles
+            together = Access(anonymous=together.anonymous or one.anonymous, roles=both)
+    return together
 
 
 def is_api(view: Callable[..., Any]) -> bool:
@@ -111,7 +136,7 @@ def is_api(view: Callable[..., Any]) -> bool:
 def declared(view: Callable[..., Any]) -> Access | None:
     """The declaration of a URL's view; None when there is none, or when an API view does not enforce it.
 
-    For an API view whose handlers declare for themselves the answer is the first handler's.
+    For an API view whose handlers declare for themselves: who may use one of them.
     """
     if not is_api(view):
         found = getattr(view, "access", None) or getattr(getattr(view, "view_class", None), "access", None)
@@ -120,8 +145,4 @@ def declared(view: Callable[..., Any]) -> Access | None:
     options = getattr(view, "initkwargs", None) or {}
     if ByRole not in options.get("permission_classes", cls.permission_classes):
         return None
-    whole = getattr(cls, "access", None)
-    actions = getattr(view, "actions", None)
-    names = list(actions.values()) if actions else [name for name in cls.http_method_names if hasattr(cls, name)]
-    each = [getattr(getattr(cls, name), "access", None) or whole for name in names if name != "options"]
-    return each[0] if each and all(isinstance(one, Access) for one in each) else None
+    return _together(_of_handlers(cls, getattr(view, "actions", None)))

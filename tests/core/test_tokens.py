@@ -240,6 +240,8 @@ def test_a_handlers_own_declaration_goes_before_the_views(addresses: None, cast:
     assert call("GET", "/api/several/", token_of(cast.bea)).status_code == 200
     assert call("GET", "/api/several/", token_of(cast.ada)).status_code == 403
     assert call("POST", "/api/several/", token_of(cast.bea)).status_code == 403
+    assert call("DELETE", "/api/several/", token_of(cast.bea)).status_code == 405
+    assert call("DELETE", "/api/several/", token_of(cast.sam)).status_code == 403
 
 
 def test_a_services_refusal_is_one_shape_with_the_fields(addresses: None, cast: Cast) -> None:
