@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -254,8 +255,7 @@ def _work(row: Job) -> JobState | None:
         _log.warning("job interrupted", error=type(error).__name__)
         _give_back(mine, row.attempts)
     except Exception as error:
-        # The process log gets the traceback; the row gets a sentence without anything personal in it.
-        _log.exception("job failed")
+        _log.error("job failed", error=type(error).__name__, traceback=_traceback(error))
         _end(mine, JobState.FAILED, _sentence(error), None)
     except BaseException:
         # This process is being stopped: somebody else goes on.
@@ -274,6 +274,13 @@ def _sentence(error: Exception) -> str:
         if isinstance(sentence, str) and sentence
         else "The work stopped at a fault. Tell the administrator."
     )
+
+
+def _traceback(error: BaseException) -> list[str]:
+    """Where an error came from, for the process log: without its message and values, which may be about a person."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    cause = error.__cause__ or error.__context__
+    return frames if cause is None else [*_traceback(cause), type(cause).__name__, *frames]
 
 
 def _give_back(mine: Q, attempts: int) -> None:
@@ -299,8 +306,8 @@ def _requeue_stale(among: Q) -> int:
             continue
         try:
             touched += _end(same, JobState.FAILED, _interrupted(row.attempts), None)
-        except Exception:  # what its kind does at the end failed: the other jobs must not wait for that
-            _log.exception("job not given up", job=str(row.id))
+        except Exception as error:  # what its kind does at the end failed: the other jobs must not wait for that
+            _log.error("job not given up", error=type(error).__name__, traceback=_traceback(error), job=str(row.id))
     return touched
 
 

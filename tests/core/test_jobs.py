@@ -137,6 +137,8 @@ def test_a_fault_ends_the_job_with_a_plain_sentence_and_the_text_of_the_error_st
     row.refresh_from_db()
     assert row.problem == "The work stopped at a fault. Tell the administrator."
     assert ended == [(JobState.FAILED, row.problem, None)]
+    assert "test_jobs.py" in caplog.text  # where it happened
+    assert "Jane Roe" not in caplog.text
 
 
 def test_an_error_with_a_sentence_for_people_passes_it_on(database: Any, handled: Any) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from core.models import Job
+from core import jobs
+from core.models import Job, JobState
 from search import enrolment
 from search.models import EnrolledPhoto, Enrolment
+from tests.core.test_jobs_worker import kill, worker
 from tests.search.conftest import entries, real_shelf, shelf  # noqa: F401 - fixtures
 from tests.search.shelf import Shelf, all_of
 
@@ -118,4 +120,34 @@ def test_a_killed_command_leaves_no_process_behind_and_is_simply_given_again(
     second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=120)
     summary = json.loads(second.stdout.splitlines()[-1])
     assert (summary["photos"], summary["enrolled"], summary["version"]) == (20, 20, 1)
+    assert real_shelf.kept(as_superuser) == all_of(20)
+
+
+@pytest.mark.slow
+def test_a_killed_celery_worker_leaves_its_enrolment_to_the_next_one(
+    database: Any,
+    settings: Any,
+    real_shelf: Shelf,  # noqa: F811
+    portraits: Callable[..., Path],
+    as_superuser: psycopg.Connection,
+) -> None:
+    """With the real face model, which a pool process loads after the fork."""
+    settings.GLASSCASE_JOB_STALE_SECONDS = 2
+    run = enrolment.start(
+        by=real_shelf.cast.carl, gallery=real_shelf.gallery, manifest=portraits(20, 1), face_model=real_shelf.model
+    )
+    with worker(database) as first:
+        wait_until(lambda: EnrolledPhoto.objects.count() >= 16, 60)
+        kill(first)
+    run.refresh_from_db()
+    assert run.version is None
+
+    def done() -> bool:
+        jobs.reconcile()
+        return enrolment.job_of(run).state == JobState.DONE
+
+    with worker(database):
+        wait_until(done, 90)
+    run.refresh_from_db()
+    assert (run.version, enrolment.job_of(run).attempts) == (1, 2)
     assert real_shelf.kept(as_superuser) == all_of(20)
