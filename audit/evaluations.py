@@ -179,13 +179,33 @@ def published(identity: uuid.UUID) -> Evaluation:
     return found
 
 
+def files(evaluation: Evaluation) -> list[str]:
+    """The names of a report's files, relative to its folder, in order."""
+    folder = Path(evaluation.folder)
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
 def file(evaluation: Evaluation, name: str) -> Path:
     """One file of a published report. Raises NotFound for anything that the report does not hold."""
-    folder = Path(evaluation.folder)
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.relative_to(folder).as_posix() == name:
-            return path
-    raise NotFound("The report has no such file.")
+    if name not in files(evaluation):
+        raise NotFound("The report has no such file.")
+    return Path(evaluation.folder) / name
+
+
+def download(*, by: User, evaluation: Evaluation, name: str) -> Path:
+    """One file of a published report for somebody who takes it away; the log says so first. Raises NotAllowed, NotFound."""
+    check_can_read(by)
+    found = file(evaluation, name)
+    code = "".join(
+        letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name.lower()
+    )
+    journal.record_now(
+        "evaluation:report:downloaded",
+        run=evaluation.id,
+        file=code.lstrip("._-")[:80] or "unnamed",
+        **signature(by, Permission.READ_EVALUATIONS),
+    )
+    return found
 
 
 def check_can_read(user: User) -> None:

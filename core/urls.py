@@ -15,6 +15,7 @@ urlpatterns = [
     path("account/", account.my_account, name="my_account"),
     path("account/tokens/add/", account.token_add, name="token_add"),
     path("account/tokens/<uuid:token_id>/revoke/", account.token_revoke, name="token_revoke"),
+    path("api/v1/", include("core.api.urls")),
     path("log/", include("audit.urls")),
     path("", include("search.urls")),
     path("people/", people.people_list, name="people"),

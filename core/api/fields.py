@@ -28,7 +28,7 @@ class PersonNamed(serializers.CharField):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 150, **options})
 
-    def to_internal_value(self, data: Any) -> User:
+    def to_internal_value(self, data: Any) -> Any:
         username = super().to_internal_value(data)
         by: User = self.context["by"]
         found = _colleagues(by).filter(username__iexact=username).first()
@@ -36,8 +36,8 @@ class PersonNamed(serializers.CharField):
             self.fail("nobody")
         return found
 
-    def to_representation(self, value: User) -> str:
-        return value.username
+    def to_representation(self, value: Any) -> str:
+        return str(value.username)
 
 
 def _colleagues(by: User) -> QuerySet[User]:

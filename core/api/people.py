@@ -8,7 +8,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import access, approvers, people
+from core import approvers, people
+from core.access import SIGNED_IN, Access
 from core.api.fields import AgencyNamed
 from core.api.schema import operation
 from core.api.views import Pages, View
@@ -76,7 +77,7 @@ class RoleOut(serializers.Serializer):
     """A role and what it allows."""
 
     code = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field may be called so all the same
     description = serializers.CharField()
     excludes = serializers.ListField(child=serializers.CharField(), source="excluded_codes")
 
@@ -84,7 +85,7 @@ class RoleOut(serializers.Serializer):
 class Me(View):
     """Oneself."""
 
-    access = access.SIGNED_IN
+    access = SIGNED_IN
 
     @operation("read_me", "Who one is, and what one may do.", gives=OwnAccountOut)
     def get(self, request: Request) -> Response:
@@ -94,7 +95,7 @@ class Me(View):
 class Roles(View):
     """The roles."""
 
-    access = access.SIGNED_IN
+    access = SIGNED_IN
 
     @operation("list_roles", "Every role and which others it excludes.", gives=RoleOut(many=True))
     def get(self, request: Request) -> Response:
@@ -102,7 +103,7 @@ class Roles(View):
 
 
 class _Administrators(View):
-    access = access.Access.having(Permission.MANAGE_PEOPLE)
+    access = Access.having(Permission.MANAGE_PEOPLE)
 
 
 class People(_Administrators):

@@ -15,7 +15,7 @@ from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import access
+from core.access import PUBLIC
 from core.api.views import View
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
@@ -40,7 +40,6 @@ _STATUSES: Final = {
     "401": "Nobody is signed in, or the token does not work.",
     "403": "This person may not.",
     "404": "There is no such thing for this person.",
-    "405": "The address does not know this method.",
     "406": "The address has no such representation.",
     "409": "Not in this state.",
     "413": "The body is too large.",
@@ -48,6 +47,7 @@ _STATUSES: Final = {
     "422": "Something is missing or wrong: see the fields and the refusals.",
     "503": "A part of the system does not answer; nothing was done.",
 }
+_OF_BODIES: Final = {"400", "413", "415"}
 _TEXTS: Final = {"type": "array", "items": {"type": "string"}}
 _PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
@@ -125,7 +125,7 @@ def add_problems(result: dict[str, Any], generator: Any, request: Any, public: b
     }
     for path in result.get("paths", {}).values():
         for one in path.values():
-            for status in _STATUSES:
+            for status in sorted(_STATUSES if "requestBody" in one else _STATUSES.keys() - _OF_BODIES):
                 one["responses"].setdefault(status, {"$ref": f"#/components/responses/Problem{status}"})
     return result
 
@@ -151,7 +151,7 @@ def document() -> dict[str, Any]:
 class SchemaView(View):
     """The OpenAPI schema, as committed in docs/openapi.yaml."""
 
-    access = access.PUBLIC
+    access = PUBLIC
     renderer_classes = (OpenApiYamlRenderer, OpenApiJsonRenderer)
 
     @extend_schema(exclude=True)

@@ -11,7 +11,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from core import access, tokens
+from core import tokens
+from core.access import SIGNED_IN
 from core.api.schema import operation
 from core.api.views import Pages, View
 from core.exceptions import NotFound
@@ -31,7 +32,7 @@ class TokenOut(serializers.Serializer):
 class Tokens(View):
     """One's tokens that work."""
 
-    access = access.SIGNED_IN
+    access = SIGNED_IN
     pagination_class = Pages
 
     @operation("list_tokens", "One's own tokens that work now.", gives=TokenOut(many=True))
@@ -42,7 +43,7 @@ class Tokens(View):
 class Token(View):
     """One token."""
 
-    access = access.SIGNED_IN
+    access = SIGNED_IN
 
     @operation("revoke_token", "Voids a token at once: one's own, or of a person whom one manages.", status=204)
     def delete(self, request: Request, token_id: uuid.UUID) -> Response:

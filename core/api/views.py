@@ -7,10 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpResponse
-from django.http.response import HttpResponseBase
 from rest_framework import pagination
-from rest_framework.authentication import SessionAuthentication
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -26,24 +23,6 @@ from core.models import User
 Row = TypeVar("Row", bound=Model)
 
 
-class Session(SessionAuthentication):
-    """Somebody who is signed in on the web; every change needs the CSRF token."""
-
-    def authenticate(self, request: Request) -> tuple[User, None] | None:
-        found = super().authenticate(request)
-        if found is not None and found[0].must_change_password:
-            raise AuthenticationFailed("Your password was reset. Sign in on the web and choose your own first.")
-        return found
-
-    def enforce_csrf(self, request: Request) -> None:
-        try:
-            super().enforce_csrf(request)
-        except PermissionDenied:
-            raise PermissionDenied(
-                "The CSRF token is missing or wrong. Send it as X-CSRFToken, or use an API token instead."
-            ) from None
-
-
 class Pages(pagination.PageNumberPagination):
     """`?page=2&page_size=100`: {"count", "next", "previous", "results"}."""
 
@@ -56,7 +35,7 @@ class View(APIView):
     """A view of the API. `access` says who may knock: on the class, or on a handler by the decorators of `core.access`."""
 
     access: ClassVar[Access]
-    parser_classes: ClassVar[Any] = [JSON]
+    parser_classes: Any = (JSON,)
     pagination_class: ClassVar[type[Pages] | None] = None
 
     @property
@@ -100,7 +79,7 @@ class View(APIView):
             raise Invalid(sentence, {field: [sentence]})
         return file.read(), file.name or field
 
-    def finalize_response(self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Nothing that the API says is kept by caches."""
         finished = super().finalize_response(request, response, *args, **kwargs)
         finished.setdefault("Cache-Control", "no-store")

@@ -12,42 +12,15 @@ tests/core/test_access_walk.py fails for an address without a row and for a row 
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from core import people
-from core.models import User
-from core.person_roles import CODES
+from tests.core import access_api
+from tests.core.access_rows import ANONYMOUS, Row, api, page, somebody
 from tests.people import Cast
 
-ANONYMOUS: Final = "anonymous"
-Row = dict[str, int]
-_numbers = itertools.count(1)
-
-
-def page(default: int = 403, *, anonymous: int = 302, **codes: int) -> Row:
-    """A page: signed-out people are sent to the sign-in page, `codes` are for single roles, `default` for the rest."""
-    assert codes.keys() <= set(CODES), codes
-    return {ANONYMOUS: anonymous, **dict.fromkeys(CODES, default), **codes}
-
-
-def api(default: int = 403, **codes: int) -> Row:
-    """An API view: without a sign-in it answers 401."""
-    return page(default, anonymous=401, **codes)
-
-
-def somebody(cast: Cast, **fields: Any) -> User:
-    """A fresh person of the agency, to be changed by one request."""
-    return people.add(
-        by=None,
-        username=f"somebody-{next(_numbers)}",
-        full_name="Some Body",
-        agency=fields.pop("agency", cast.agency),
-        roles=fields.pop("roles", ["examiner"]),
-        **fields,
-    )
+__all__ = ["ANONYMOUS", "ARGUMENTS", "DATA", "FOREIGN", "TABLE", "Row", "api", "page", "somebody"]
 
 
 def _person(cast: Cast) -> dict[str, Any]:
@@ -59,7 +32,7 @@ def _foreign_person(cast: Cast) -> dict[str, Any]:
 
 
 # 302 on the pages that change how one signs in: confirm first that it is you.
-TABLE: dict[str, Row] = {
+TABLE: dict[str, Row] = access_api.TABLE | {
     "home": page(200),
     "health": page(200, anonymous=200),
     # Signed in already: to the start page.
@@ -117,7 +90,7 @@ TABLE: dict[str, Row] = {
     "log_entries_bundle": api(403, board=404, auditor=404),
 }
 
-ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = {
+ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = access_api.ARGUMENTS | {
     "mfa_remove_webauthn": lambda cast: {"pk": 1},
     "mfa_edit_webauthn": lambda cast: {"pk": 1},
     "token_revoke": lambda cast: {"token_id": uuid.uuid4()},
@@ -130,7 +103,7 @@ ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = {
     "log_entries_bundle": lambda cast: {"path": "000.p/1"},
 }
 
-FOREIGN: dict[str, Callable[[Cast], dict[str, Any]]] = {
+FOREIGN: dict[str, Callable[[Cast], dict[str, Any]]] = access_api.FOREIGN | {
     "person": _foreign_person,
     "person_roles": _foreign_person,
     "person_training": _foreign_person,

@@ -1,0 +1,23 @@
+"""Addresses of evaluations and of the log below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from audit.api import evaluations, log
+
+urlpatterns = [
+    path("evaluations/", evaluations.Evaluations.as_view(), name="evaluations"),
+    path("evaluations/<uuid:evaluation_id>/", evaluations.EvaluationDetail.as_view(), name="evaluation"),
+    path(
+        "evaluations/<uuid:evaluation_id>/files/<path:name>",
+        evaluations.EvaluationFile.as_view(),
+        name="evaluation_file",
+    ),
+    path("log/health/", log.Health.as_view(), name="log_health"),
+    path("log/entries/", log.Entries.as_view(), name="log_entries"),
+    path("log/entries/<uuid:entry_id>/", log.Entry.as_view(), name="log_entry"),
+    path("log/entries/<uuid:entry_id>/open/", log.EntryOpen.as_view(), name="log_entry_open"),
+    path("log/entries/<uuid:entry_id>/file/", log.EntryFile.as_view(), name="log_entry_file"),
+    path("log/entries/<uuid:entry_id>/receipt/", log.EntryReceipt.as_view(), name="log_entry_receipt"),
+]

@@ -1,0 +1,150 @@
+"""/api/v1/requests/{id}/readings/, receipts/ and /api/v1/readings/."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpResponse
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.access import Access
+from core.api.fields import SignatureIn
+from core.api.schema import operation
+from core.api.views import Files, Pages, View, binary
+from core.person_roles import Permission
+from search import readings, selectors
+from search.api.outputs import RequestOut
+from search.api.requests import OneRequest
+
+_EXAMINERS = Access.having(Permission.REVIEW_CANDIDATES)
+RECEIPT_TYPE = "text/plain; charset=utf-8"
+
+
+class EnrolledOut(serializers.Serializer):
+    """What is kept of an enrolled photo."""
+
+    person = serializers.UUIDField()
+    person_ref = serializers.CharField()
+    enrolled_at = serializers.DateTimeField()
+    attributes = serializers.DictField(child=serializers.CharField())
+
+
+class CandidateOut(serializers.Serializer):
+    """A candidate: somebody to compare, not an identification. The score is in steps of a thousandth."""
+
+    rank = serializers.IntegerField()
+    template = serializers.UUIDField()
+    score_milli = serializers.IntegerField()
+    photo = EnrolledOut(allow_null=True, help_text="Null when it was expunged since.")
+
+
+class ReadingOut(serializers.Serializer):
+    """A reading, itself an entry of the log; it opens the photos of its candidates for ten minutes."""
+
+    view = serializers.UUIDField()
+    candidates = CandidateOut(many=True)
+
+
+class ReceiptOut(serializers.Serializer):
+    """A receipt: the proof that an entry is in the signed log."""
+
+    kind = serializers.ChoiceField(choices=list(readings.RECEIPTS))
+    entry = serializers.UUIDField()
+
+
+class ReplayOut(serializers.Serializer):
+    """How a second run compares with the first."""
+
+    entry = serializers.UUIDField()
+    comparison = serializers.ChoiceField(choices=("same", "same_except_expunged", "different"))
+    expunged = serializers.IntegerField()
+    near_threshold = serializers.IntegerField()
+
+
+class ResultsToRead(View):
+    """What an examiner may read."""
+
+    access = _EXAMINERS
+    pagination_class = Pages
+
+    @operation("list_results", "Finished searches whose candidates one may read.", gives=RequestOut(many=True))
+    def get(self, request: Request) -> Response:
+        return self.pages(RequestOut, selectors.results_to_read(self.person))
+
+
+class Readings(OneRequest):
+    """Reading candidates."""
+
+    access = _EXAMINERS
+
+    @operation(
+        "open_candidates", "Opens the candidates once; the reading is in the log first.", gives=ReadingOut, status=201
+    )
+    def post(self, request: Request, request_id: uuid.UUID) -> Response:
+        found = self.found(request_id)
+        return self.answer(ReadingOut, readings.open_candidates(by=self.person, request=found), 201)
+
+
+class CandidatePhoto(Files):
+    """The photo of a candidate."""
+
+    access = _EXAMINERS
+
+    @operation("read_candidate_photo", "The enrolled photo of a candidate.", media_type="image/jpeg")
+    def get(self, request: Request, view: uuid.UUID, template: uuid.UUID) -> HttpResponse:
+        return binary(readings.photo(by=self.person, view=view, template=template), "image/jpeg")
+
+
+class CandidateCrop(Files):
+    """The face of a candidate."""
+
+    access = _EXAMINERS
+
+    @operation("read_candidate_crop", "The aligned crop as the face model saw it.", media_type="image/png")
+    def get(self, request: Request, view: uuid.UUID, template: uuid.UUID) -> HttpResponse:
+        return binary(readings.crop(by=self.person, view=view, template=template), "image/png")
+
+
+class Receipts(OneRequest):
+    """The receipts of a search."""
+
+    @operation("list_receipts", "The receipts that are there so far.", gives=ReceiptOut(many=True))
+    def get(self, request: Request, request_id: uuid.UUID) -> Response:
+        found = readings.receipts(by=self.person, request=self.found(request_id))
+        return self.answer(ReceiptOut, found, many=True)
+
+
+class Receipt(Files, OneRequest):
+    """One receipt."""
+
+    @operation("read_receipt", "A receipt as a file (.tlog-proof).", media_type="text/plain")
+    def get(self, request: Request, request_id: uuid.UUID, kind: str) -> HttpResponse:
+        file = readings.download_receipt(by=self.person, request=self.found(request_id), kind=kind)
+        return binary(file.receipt, RECEIPT_TYPE, file.receipt_name)
+
+
+class ReceiptEntry(Files, OneRequest):
+    """The entry that a receipt proves."""
+
+    @operation("read_receipt_entry", "The entry that a receipt proves, byte for byte.", media_type="application/json")
+    def get(self, request: Request, request_id: uuid.UUID, kind: str) -> HttpResponse:
+        file = readings.download_receipt(by=self.person, request=self.found(request_id), kind=kind)
+        return binary(file.body, "application/json", file.entry_name)
+
+
+class Replay(OneRequest):
+    """A search that is run again."""
+
+    access = Access.of("supervisor", "counsel")
+
+    @operation(
+        "replay_request",
+        "Runs a search again from its bound embedding and says how the lists compare.",
+        takes=SignatureIn,
+        gives=ReplayOut,
+    )
+    def post(self, request: Request, request_id: uuid.UUID) -> Response:
+        found = self.found(request_id)
+        return self.answer(ReplayOut, readings.replay(by=self.person, request=found, **self.given(SignatureIn)))
