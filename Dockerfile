@@ -31,4 +31,4 @@ RUN mkdir staticfiles && GLASSCASE_SECRET_KEY=collectstatic-needs-one-and-does-n
 USER 10001:10001
 VOLUME /state
 EXPOSE 8000
-CMD ["gunicorn", "core.wsgi:application", "--bind", "0.0.0.0:8000", "--workers", "3", "--worker-tmp-dir", "/tmp"]
+CMD ["gunicorn", "core.wsgi:application", "--bind", "0.0.0.0:8000", "--workers", "3", "--worker-tmp-dir", "/tmp", "--no-control-socket"]

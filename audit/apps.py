@@ -8,3 +8,8 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import work  # noqa: F401 - registers the handlers of its jobs
+        from core import navigation
+
+        navigation.register(
+            navigation.Place(70, "The log", "Everything that was done, with proofs and sealed values.", "log_entries"),
+        )
