@@ -59,12 +59,12 @@ def open_sealed(by: User, entry: LogEntry) -> tuple[uuid.UUID, list[Opened]]:
     check_can_open_sealed(by)
     if not entry.commitments:
         raise NotFound("This entry seals nothing.")
-    view = journal.record_now(
+    view = journal.record_reading(
         "vault:record:viewed", entry=entry.id, viewer=by.id, **signature(by, Permission.SAMPLE_SEARCHES)
     )
     _await_place(view)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT field, record, sealed FROM vault.get(%s)", [view])
+        cursor.execute("SELECT field, record, sealed FROM vault.get(%s, %s)", [view, journal.reading_secret(view)])
         kept = {name: (record, bytes(sealed)) for name, record, sealed in cursor.fetchall()}
     return view, [_open(name, commitment, kept) for name, commitment in sorted(entry.commitments.items())]
 
