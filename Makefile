@@ -19,7 +19,7 @@ export GLASSCASE_FACES := $(abspath ../shared/faces)
 endif
 endif
 
-.PHONY: help setup demo serve test test-slow check fix bench docs secrets stop clean
+.PHONY: help setup demo serve test test-slow check fix bench docs verifier secrets stop clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 — \2/p' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,9 @@ bench: .venv/.ready ## benchmarks
 
 docs: .venv/.ready ## write the generated pages of docs/ again
 	@$(BIN)/python scripts/generated.py --write
+
+verifier: .venv/.ready ## write glasscase-verify.pyz, the check of the log as one file, into var
+	@$(MANAGE) verifier var/glasscase-verify.pyz
 
 secrets: ## make the password files that docker-compose.yml reads
 	@sh scripts/make_secrets.sh

@@ -43,7 +43,7 @@ def tile_at(path: str) -> Tile:
 
 
 def checkpoint(connection: psycopg.Connection) -> Served:
-    """The largest signed checkpoint. Raises NotServed before the first."""
+    """The largest signed checkpoint. Raises NotServed before the first, NoVerifierKey without the log's public key."""
     latest = storage.latest_checkpoint(connection)
     if latest is None:
         raise NotServed("the log has no signed checkpoint yet")
@@ -53,7 +53,7 @@ def checkpoint(connection: psycopg.Connection) -> Served:
 def tile(connection: psycopg.Connection, wanted: Tile, *, shared: bool) -> Served:
     """One tile or bundle. `shared` lets caches between reader and server keep it; entries are never left with them.
 
-    Raises NotServed where the signed log does not reach.
+    Raises NotServed where the signed log does not reach, NoVerifierKey without the log's public key.
     """
     if not is_published(wanted, published_size(connection)):
         raise NotServed(f"the signed log has no {wanted.path}")
@@ -63,8 +63,8 @@ def tile(connection: psycopg.Connection, wanted: Tile, *, shared: bool) -> Serve
 
 def published_size(connection: psycopg.Connection) -> int:
     """The number of entries under the largest signed checkpoint."""
-    row = connection.execute("SELECT coalesce(max(size), 0) FROM log.checkpoint").fetchone()
-    return int(row[0]) if row else 0
+    latest = storage.latest_checkpoint(connection)
+    return 0 if latest is None else latest[0]
 
 
 def is_published(wanted: Tile, size: int) -> bool:

@@ -34,13 +34,12 @@ def of(entry: LogEntry) -> Evidence:
     """The evidence for an entry."""
     try:
         with log_connection() as own:
-            receipt = storage.receipt(own, entry.id)
-    except storage.NotCovered as error:
+            keys = verifier_keys.published()
+            receipt = storage.receipt(own, entry.id, keys)
+    except (storage.NotCovered, verifier_keys.NoVerifierKey) as error:
         return Evidence(None, problem=str(error))
     try:
-        signed = receipt.verify(entry.body, verifier_keys.published())
-    except verifier_keys.NoVerifierKey as error:
-        return Evidence(receipt, problem=f"The receipt was not checked: {error}")
+        signed = receipt.verify(entry.body, keys)
     except (ReceiptError, NoteError) as error:
         return Evidence(receipt, problem=f"The receipt does not hold: {error}. Compare the log with an export.")
     with connection.cursor() as cursor:

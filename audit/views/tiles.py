@@ -19,11 +19,12 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from audit.log import serving
+from audit.log.verifier_keys import NoVerifierKey
 from audit.oversight import bundles
 from audit.oversight.reading import log_connection
 from audit.permissions import check_can_read_log
 from core import access
-from core.exceptions import NotFound
+from core.exceptions import NotFound, Unavailable
 from core.models import ApiToken, User
 from core.person_roles import Permission
 
@@ -68,6 +69,8 @@ class CheckpointView(_OpenBySetting):
                 return _answer(serving.checkpoint(connection))
         except serving.NotServed:
             raise NotFound("Nothing is signed yet. Start the sequencer and the signer, or try again.") from None
+        except NoVerifierKey as error:
+            raise Unavailable(str(error)) from None
 
 
 class HashTileView(_OpenBySetting):
@@ -98,6 +101,8 @@ def _tile(path: str) -> HttpResponse:
             return _answer(serving.tile(connection, wanted, shared=settings.GLASSCASE_LOG_OPEN))
     except LookupError:
         raise NotFound("The signed log has no such tile.") from None
+    except NoVerifierKey as error:
+        raise Unavailable(str(error)) from None
 
 
 def _answer(served: serving.Served) -> HttpResponse:

@@ -175,7 +175,15 @@ def address(database: Any) -> Iterator[str]:
     """A web server of its own process, as it runs in earnest."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "core.wsgi:application", "--bind", f"127.0.0.1:{port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "core.wsgi:application",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+    ]
     with subprocess.Popen(command, env=database.environment, stderr=subprocess.DEVNULL) as server:
         try:
             until = time.monotonic() + 30

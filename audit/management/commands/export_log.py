@@ -5,12 +5,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.log import journal, storage
+from audit.log import journal, storage, verifier_keys
+from audit.oversight import exports
 from core import database
 
 
 class Command(BaseCommand):
-    help = "Write the signed log into an empty directory, in the layout that glasscase-verify reads (C2SP tlog-tiles)."
+    help = (
+        "Write the signed log into an empty directory, in the layout that glasscase-verify reads (C2SP tlog-tiles), "
+        "with the verifier and how to use it."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("directory", type=Path)
@@ -19,8 +23,12 @@ class Command(BaseCommand):
         directory: Path = options["directory"]
         try:
             with database.connect("reader") as connection:
-                size = storage.export(connection, directory)
-        except (FileExistsError, storage.NotCovered) as problem:
+                size = exports.write(connection, directory, verifier_keys.published())
+        except (FileExistsError, storage.NotCovered, verifier_keys.NoVerifierKey) as problem:
             raise CommandError(str(problem)) from problem
-        journal.record_now("log:export:made", size=size, role="operator")
+        try:
+            journal.record_now("log:export:made", size=size, role="operator")
+        except journal.LogUnavailable as problem:
+            # Most needed when the log is frozen: whoever runs commands can read everything anyway.
+            self.stderr.write(f"The export is there, but it could not be recorded. {problem}")
         self.stdout.write(f"{size} entries written to {directory}")
