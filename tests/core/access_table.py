@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.core import access_api
+from tests.core import access_api, access_log, access_pages
 from tests.core.access_rows import ANONYMOUS, Row, api, page, somebody
 from tests.people import Cast
 
@@ -32,83 +32,91 @@ def _foreign_person(cast: Cast) -> dict[str, Any]:
 
 
 # 302 on the pages that change how one signs in: confirm first that it is you.
-TABLE: dict[str, Row] = access_api.TABLE | {
-    "home": page(200),
-    "health": page(200, anonymous=200),
-    # Signed in already: to the start page.
-    "account_login": page(302, anonymous=200),
-    "account_login POST": page(302, anonymous=200),
-    "account_logout": page(200),
-    "account_logout POST": page(302),
-    "account_reauthenticate": page(200),
-    "account_reauthenticate POST": page(200),
-    "account_change_password": page(200),
-    "account_change_password POST": page(200),
-    "mfa_index": page(200),
-    "mfa_authenticate": page(302),
-    "mfa_authenticate POST": page(302),
-    "mfa_reauthenticate": page(302),
-    "mfa_reauthenticate POST": page(302),
-    "mfa_activate_totp": page(302),
-    "mfa_activate_totp POST": page(302),
-    "mfa_deactivate_totp": page(404),
-    "mfa_deactivate_totp POST": page(404),
-    "mfa_view_recovery_codes": page(404),
-    "mfa_generate_recovery_codes": page(302),
-    "mfa_generate_recovery_codes POST": page(302),
-    "mfa_download_recovery_codes": page(404),
-    "mfa_download_recovery_codes POST": page(404),
-    "mfa_list_webauthn": page(200),
-    "mfa_add_webauthn": page(302),
-    "mfa_add_webauthn POST": page(302),
-    "mfa_reauthenticate_webauthn": page(302),
-    "mfa_reauthenticate_webauthn POST": page(302),
-    "mfa_remove_webauthn": page(302),
-    "mfa_remove_webauthn POST": page(302),
-    "mfa_edit_webauthn": page(302),
-    "mfa_edit_webauthn POST": page(302),
-    "my_account": page(200),
-    "token_add": page(302),
-    "token_add POST": page(302),
-    "token_revoke": page(405),
-    "token_revoke POST": page(404),
-    "people": page(administrator=200),
-    "person_add": page(administrator=200),
-    "person_add POST": page(administrator=422),
-    "person": page(administrator=200),
-    "person_roles": page(administrator=405),
-    "person_roles POST": page(administrator=302),
-    "person_training": page(administrator=405),
-    "person_training POST": page(administrator=422),
-    "person_reset": page(administrator=405),
-    "person_reset POST": page(administrator=200),
-    "person_deactivate": page(administrator=405),
-    "person_deactivate POST": page(administrator=302),
-    # The log of this table is empty: there is no checkpoint and no tile yet.
-    "log_checkpoint": api(404),
-    "log_tile": api(404),
-    "log_entries_bundle": api(403, board=404, auditor=404),
-}
+TABLE: dict[str, Row] = (
+    access_api.TABLE
+    | access_pages.TABLE
+    | {
+        "home": page(200),
+        "health": page(200, anonymous=200),
+        # Signed in already: to the start page.
+        "account_login": page(302, anonymous=200),
+        "account_login POST": page(302, anonymous=200),
+        "account_logout": page(200),
+        "account_logout POST": page(302),
+        "account_reauthenticate": page(200),
+        "account_reauthenticate POST": page(200),
+        "account_change_password": page(200),
+        "account_change_password POST": page(200),
+        "mfa_index": page(200),
+        "mfa_authenticate": page(302),
+        "mfa_authenticate POST": page(302),
+        "mfa_reauthenticate": page(302),
+        "mfa_reauthenticate POST": page(302),
+        "mfa_activate_totp": page(302),
+        "mfa_activate_totp POST": page(302),
+        "mfa_deactivate_totp": page(404),
+        "mfa_deactivate_totp POST": page(404),
+        "mfa_view_recovery_codes": page(404),
+        "mfa_generate_recovery_codes": page(302),
+        "mfa_generate_recovery_codes POST": page(302),
+        "mfa_download_recovery_codes": page(404),
+        "mfa_download_recovery_codes POST": page(404),
+        "mfa_list_webauthn": page(200),
+        "mfa_add_webauthn": page(302),
+        "mfa_add_webauthn POST": page(302),
+        "mfa_reauthenticate_webauthn": page(302),
+        "mfa_reauthenticate_webauthn POST": page(302),
+        "mfa_remove_webauthn": page(302),
+        "mfa_remove_webauthn POST": page(302),
+        "mfa_edit_webauthn": page(302),
+        "mfa_edit_webauthn POST": page(302),
+        "my_account": page(200),
+        "token_add": page(302),
+        "token_add POST": page(302),
+        "token_revoke": page(405),
+        "token_revoke POST": page(404),
+        "people": page(administrator=200),
+        "person_add": page(administrator=200),
+        "person_add POST": page(administrator=422),
+        "person": page(administrator=200),
+        "person_roles": page(administrator=405),
+        "person_roles POST": page(administrator=302),
+        "person_training": page(administrator=405),
+        "person_training POST": page(administrator=422),
+        "person_reset": page(administrator=405),
+        "person_reset POST": page(administrator=200),
+        "person_deactivate": page(administrator=405),
+        "person_deactivate POST": page(administrator=302),
+        **access_log.TABLE,
+    }
+)
 
-ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = access_api.ARGUMENTS | {
-    "mfa_remove_webauthn": lambda cast: {"pk": 1},
-    "mfa_edit_webauthn": lambda cast: {"pk": 1},
-    "token_revoke": lambda cast: {"token_id": uuid.uuid4()},
-    "person": _person,
-    "person_roles": _person,
-    "person_training": _person,
-    "person_reset": _person,
-    "person_deactivate": _person,
-    "log_tile": lambda cast: {"path": "0/000"},
-    "log_entries_bundle": lambda cast: {"path": "000.p/1"},
-}
+ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = (
+    access_api.ARGUMENTS
+    | access_pages.ARGUMENTS
+    | {
+        "mfa_remove_webauthn": lambda cast: {"pk": 1},
+        "mfa_edit_webauthn": lambda cast: {"pk": 1},
+        "token_revoke": lambda cast: {"token_id": uuid.uuid4()},
+        "person": _person,
+        "person_roles": _person,
+        "person_training": _person,
+        "person_reset": _person,
+        "person_deactivate": _person,
+        **access_log.ARGUMENTS,
+    }
+)
 
-FOREIGN: dict[str, Callable[[Cast], dict[str, Any]]] = access_api.FOREIGN | {
-    "person": _foreign_person,
-    "person_roles": _foreign_person,
-    "person_training": _foreign_person,
-    "person_reset": _foreign_person,
-    "person_deactivate": _foreign_person,
-}
+FOREIGN: dict[str, Callable[[Cast], dict[str, Any]]] = (
+    access_api.FOREIGN
+    | access_pages.FOREIGN
+    | {
+        "person": _foreign_person,
+        "person_roles": _foreign_person,
+        "person_training": _foreign_person,
+        "person_reset": _foreign_person,
+        "person_deactivate": _foreign_person,
+    }
+)
 
 DATA: dict[str, dict[str, Any]] = {}
