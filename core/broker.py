@@ -68,7 +68,8 @@ class Transport(sqlalchemy.Transport):
 def connect() -> psycopg.Connection:
     """Open a connection for the transport: role app, names looked up in the schema `broker` alone."""
     found = database.parameters("app")
-    return psycopg.connect(**found, options="-c search_path=broker", application_name="glasscase broker")
+    found["options"] = f"{found.get('options', '')} -c search_path=broker"
+    return psycopg.connect(**found, application_name="glasscase broker")
 
 
 def forget_connections() -> None:
