@@ -87,6 +87,30 @@ def password(role: str) -> str:
         raise SettingError(f"This user may not read {password_file(role)}. Run the command as its owner.") from None
 
 
+# Sent with every connection, because a role may ALTER ROLE itself and what it sets would hold for each later session: start-up
+# options come before that. The gate's functions pin what matters to them once more.
+SESSION = {
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "TimeZone": "UTC",
+    "search_path": '"$user",public',
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "transaction_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "client_min_messages": "notice",
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
+    "log_parameter_max_length_on_error": "0",
+    "role": "none",
+}
+_SESSION_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+
+
 def parameters(role: str, dbname: str | None = None) -> dict[str, Any]:
     """Return libpq's connection parameters for a login role; starts the embedded server when it is not running."""
     if is_embedded():
@@ -97,7 +121,13 @@ def parameters(role: str, dbname: str | None = None) -> dict[str, Any]:
         place = {"host": settings.GLASSCASE_DB_HOST, "port": settings.GLASSCASE_DB_PORT}
         if settings.GLASSCASE_DB_SSLMODE:
             place["sslmode"] = settings.GLASSCASE_DB_SSLMODE
-    return {**place, "dbname": dbname or database_name(), "user": role_name(role), "password": password(role)}
+    return {
+        **place,
+        "dbname": dbname or database_name(),
+        "user": role_name(role),
+        "password": password(role),
+        "options": _SESSION_OPTIONS,
+    }
 
 
 def dsn(role: str, dbname: str | None = None) -> str:

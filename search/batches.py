@@ -223,10 +223,10 @@ def _copy(enrolment: Enrolment, prepared: Sequence[_Prepared]) -> None:
             copy.set_types(["int4", "int4", "uuid", "uuid", "bytea"])
             for one in prepared:
                 copy.write_row((enrolment.edition, enrolment.batch, one.template, one.person, one.vector))
-        with cursor.copy("COPY gallery.photo_half (template, half) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(["uuid", "bytea"])
+        with cursor.copy("COPY gallery.photo_half (edition, template, half) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(["int4", "uuid", "bytea"])
             for one in prepared:
-                copy.write_row((one.template, one.half))
+                copy.write_row((enrolment.edition, one.template, one.half))
 
 
 def _remember(enrolment: Enrolment, stored: Iterable[tuple[EnrolmentItem, _Prepared]]) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
 import psycopg
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -27,7 +30,7 @@ from core.exceptions import GlasscaseError
 from core.faces.decode import decode, encode_pixels
 from core.faces.engines import UnusableModel
 from core.models import Job, JobState, User
-from search import intake, sealed, states, trail
+from search import intake, law, sealed, states, trail
 from search.gate import client
 from search.gate.client import GateRefused
 from search.models import RequestState, SearchRequest
@@ -160,7 +163,7 @@ def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connecti
     intent = _intent(request)
     running.progress(1, _STAGES, "waiting for the intent's receipt")
     trail.wait(own, intent, covered=True, alive=running.check)
-    _verify(own, intent, request)
+    _verify(own, intent, request, running.check)
     running.progress(2, _STAGES, "reading the face")
     bound = _bound(request, intent, own)
     running.progress(3, _STAGES, "waiting for the bound entry")
@@ -169,7 +172,7 @@ def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connecti
     result = _result(request, bound, own)
     running.progress(5, _STAGES, "waiting for the result's receipt")
     trail.wait(own, result, covered=True, alive=running.check)
-    _verify(own, result, request)
+    _verify(own, result, request, running.check)
     with transaction.atomic():
         locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         states.move(locked, RequestState.DONE)
@@ -197,16 +200,30 @@ def _intent(request: SearchRequest) -> uuid.UUID:
         return locked.intent
 
 
-def _verify(own: psycopg.Connection, entry: uuid.UUID, request: SearchRequest) -> None:
-    """Checks the entry's receipt with the signer's public key: the database cannot."""
+def _verify(own: psycopg.Connection, entry: uuid.UUID, request: SearchRequest, alive: Callable[[], None]) -> None:
+    """Checks the entry's receipt with the signer's public key: the database cannot.
+
+    Raises LogSilent while no checkpoint over the entry verifies: anybody with the signer's password could record one.
+    """
     body = storage.entry_body(own, entry)
-    try:
-        storage.receipt(own, entry).verify(body, verifier_keys.published())
-    except (ReceiptError, NoteError, SignatureError) as wrong:
-        _log.error("receipt does not verify", entry=str(entry), problem=str(wrong))
-        raise _CannotRun(
-            "receipt_wrong", "The receipt of this search does not verify. Tell the administrator."
-        ) from wrong
+    end = time.monotonic() + settings.GLASSCASE_LOG_WAIT_SECONDS
+    while True:
+        try:
+            storage.receipt(own, entry).verify(body, verifier_keys.published())
+            break
+        except storage.NotCovered as missing:
+            if time.monotonic() > end:
+                raise trail.LogSilent(
+                    "No checkpoint over this search verifies under the log's public key. The search waits and will be "
+                    "tried again. Tell the administrator."
+                ) from missing
+            alive()
+            time.sleep(0.25)
+        except (ReceiptError, NoteError, SignatureError) as wrong:
+            _log.error("receipt does not verify", entry=str(entry), problem=str(wrong))
+            raise _CannotRun(
+                "receipt_wrong", "The receipt of this search does not verify. Tell the administrator."
+            ) from wrong
     if json.loads(body).get("request") != str(request.id):
         raise _CannotRun("receipt_wrong", "The receipt belongs to another search. Tell the administrator.")
 
@@ -214,20 +231,28 @@ def _verify(own: psycopg.Connection, entry: uuid.UUID, request: SearchRequest) -
 def _bound(request: SearchRequest, intent: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
     found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
     if found is None:
-        try:
-            secret = keystore.get(claim_record(request.id))
-            entry = client.bind(own, intent=intent, probe=_embedding(request), claim_secret=secret)
-        except keystore.KeyMissing as missing:
-            raise _CannotRun("claim_missing", "The key of this search is gone. Make a new request.") from missing
+        entry = client.bind(own, intent=intent, probe=_embedding(request), claim_secret=_claim_secret(request))
         found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
         assert found is not None, f"bound as {entry}"
     deadline = found.fields.get("deadline")
     if deadline is not None and request.deadline_at is None:
-        request.deadline_at = datetime.fromtimestamp(deadline / 1000, UTC)
+        request.deadline_at = _deadline(request, found.at, datetime.fromtimestamp(deadline / 1000, UTC))
         SearchRequest.objects.filter(pk=request.pk).update(deadline_at=request.deadline_at)
-    # Nobody binds to this intent any more: what opened it is destroyed.
-    keystore.destroy(claim_record(request.id))
     return found.id
+
+
+def _deadline(request: SearchRequest, bound: datetime, of_gate: datetime) -> datetime:
+    """Until when an emergency has to be approved: the law pack's deadline, or the gate's where that comes first."""
+    assert request.submitted_at is not None
+    hours = law.pack(request.law_pack, request.submitted_at).emergency.deadline_hours
+    return min(of_gate, bound + timedelta(hours=hours))
+
+
+def _claim_secret(request: SearchRequest) -> bytes:
+    try:
+        return keystore.get(claim_record(request.id))
+    except keystore.KeyMissing as missing:
+        raise _CannotRun("claim_missing", "The key of this search is gone. Make a new request.") from missing
 
 
 def _embedding(request: SearchRequest) -> np.ndarray:
@@ -254,9 +279,11 @@ def _embedding(request: SearchRequest) -> np.ndarray:
 def _result(request: SearchRequest, bound: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
     found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
     if found is None:
-        client.execute(own, request.id)
+        client.execute(own, request.id, _claim_secret(request))
         found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
     assert found is not None, "execute writes the entry or refuses"
+    # Nothing opens with it any more.
+    keystore.destroy(claim_record(request.id))
     return found.id
 
 

@@ -9,23 +9,28 @@ from typing import Any
 from django.db import connection
 
 from core import approvers, database
-from core.exceptions import NotAllowed
+from core.exceptions import Invalid, NotAllowed
 from core.models import User
 from search.exceptions import gate_sentences
 from search.gate import client
 
 
 def propose(*, by: User | None, act: str, params: Mapping[str, Any], approver: User, secret: str) -> uuid.UUID:
-    """Store a proposal for `act` with exactly `params`; returns its id, for one use.
+    """Store a proposal for `act` with exactly `params`, then have it answered; returns its id, for one use.
 
-    The secret is compared only when the act uses the proposal, so that no rollback hides a guess. Raises NotAllowed for
-    one's own act and for a locked approver, Invalid for a text that cannot be a secret, RuntimeError inside a
-    transaction.
+    The secret is compared in a later transaction than the one that stored it, so that no rollback hides a guess. Raises
+    NotAllowed for one's own act and for a locked approver, Invalid for a wrong secret, RuntimeError inside a transaction.
     """
     if connection.in_atomic_block:
         raise RuntimeError("A proposal is committed before the act that uses it: call this outside any transaction.")
     if by is not None and by.pk == approver.pk:
         raise NotAllowed("Another person has to approve this. Ask a supervisor, counsel or another custodian.")
     typed = approvers.normalise(secret)
+    session = database.session()
     with gate_sentences():
-        return client.propose(database.session(), act=act, params=params, approver=approver.id, secret=typed)
+        proposal = client.propose(session, act=act, params=params, approver=approver.id, secret=typed)
+        right = client.answer(session, proposal)
+    if not right:
+        sentence = "This is not the approval secret. Nothing was done; the attempt is in the log."
+        raise Invalid(sentence, {"secret": [sentence]})
+    return proposal

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from django.utils import timezone
+
 from audit.log import journal, storage
 from core import approvers, database
 from core.exceptions import Conflict, NotAllowed, NotFound, Unavailable
@@ -89,7 +91,10 @@ def open_candidates(*, by: User, request: SearchRequest) -> Reading:
         raise StateConflict(
             "The result is not there yet." if request.state not in states.FINAL else states.said(request.state)
         )
-    view = journal.record_now(
+    if request.deadline_at is not None and request.decided_at is None and request.deadline_at <= timezone.now():
+        # The law pack's deadline; the gate seals at its own, which may be later.
+        raise Conflict("The result is sealed: no approval of the emergency search was filed in time.")
+    view = journal.record_reading(
         "search:candidates:viewed",
         request=request.id,
         viewer=by.id,
@@ -100,7 +105,7 @@ def open_candidates(*, by: User, request: SearchRequest) -> Reading:
             trail.wait(own, view, covered=False)
         except trail.LogSilent as silent:
             raise Unavailable("The log does not answer, so nothing is shown. Try again in a minute.") from silent
-        found = client.candidates(own, view)
+        found = client.candidates(own, view, journal.reading_secret(view))
     photos = EnrolledPhoto.objects.in_bulk([candidate.template for candidate in found.candidates])
     rows = [CandidateRow(c.rank, c.template, c.score_milli, _info(photos.get(c.template))) for c in found.candidates]
     return Reading(view, request, rows)
@@ -187,7 +192,7 @@ def _half(by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:
             raise NotFound("There is no such reading.") from None
         if entry.get("type") != "search:candidates:viewed" or entry.get("viewer") != str(by.id):
             raise NotAllowed("This reading belongs to somebody else. Open the candidates yourself.")
-        return client.photo_key(own, view, template)
+        return client.photo_key(own, view, journal.reading_secret(view), template)
 
 
 def _info(photo: EnrolledPhoto | None) -> EnrolledInfo | None:

@@ -103,7 +103,7 @@ def withdraw(*, by: User, request: SearchRequest) -> SearchRequest:
     if not states.can_move(request.state, RequestState.WITHDRAWN):
         raise StateConflict(states.said(request.state))
     with database.connect("app") as own, gate_sentences():
-        client.withdraw(own, request.id)
+        client.withdraw(own, request.id, by.id)
     return finish(request, RequestState.WITHDRAWN)
 
 

@@ -43,14 +43,15 @@ def compose(
     actor: uuid.UUID | None = None,
     role: str | None = None,
     openings: Iterable[Opening] = (),
+    entry_id: uuid.UUID | None = None,
     **fields: Any,
 ) -> Entry:
-    """The entry of an event now. Fields that are None are left out; UUIDs become text.
+    """The entry of an event now, under a fresh id unless `entry_id` is given. Fields that are None are left out; UUIDs become text.
 
     Raises EntryError when the result does not follow the registry.
     """
     openings = tuple(openings)
-    identity = uuid.uuid4()
+    identity = entry_id or uuid.uuid4()
     entry: dict[str, Any] = {
         "v": events.VERSION,
         "type": type_,

@@ -256,7 +256,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "search:candidates:viewed",
                 "app",
                 "The candidates of a search were read.",
-                "request=id viewer=id",
+                "request=id viewer=id claim=hash",
             ),
             _event("search:outcome:sealed", "gate_owner", "A result was sealed.", "request=id reason=code"),
             _event(
@@ -298,6 +298,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gallery_owner",
                 "An enrolment batch was discarded.",
                 "edition=int batch=int templates=int",
+                "approver=id",
             ),
             _event(
                 "gallery:batch:sealed",
@@ -370,7 +371,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "vault:record:viewed",
                 "app",
                 "Sealed values of an entry were opened.",
-                "entry=id viewer=id",
+                "entry=id viewer=id claim=hash",
             ),
             _event(
                 "vault:record:erased",

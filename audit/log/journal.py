@@ -7,9 +7,11 @@ committed when it returns.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from django.db import connection, transaction
@@ -37,6 +39,10 @@ def _write(cursor: Any, entry: Entry, record: uuid.UUID | None) -> None:
     if entry.openings and record is not None:
         for row in sealed_openings(record, entry):
             cursor.execute("SELECT vault.put(%s, %s, %s, %s)", list(row))
+
+
+# The claims of readings are opened with secrets derived from this installation's key; see `record_reading`.
+_READINGS: Final = uuid.uuid5(uuid.NAMESPACE_OID, "glasscase claims of readings")
 
 
 def _composed(type_: str, values: Mapping[str, Any] | None, openings: Iterable[Opening], fields: Any) -> Entry:
@@ -88,3 +94,18 @@ def record_now(
     except psycopg.Error as error:
         raise LogUnavailable("The log cannot be written now, so nothing was done. Try again in a minute.") from error
     return entry.id
+
+
+def reading_secret(view: uuid.UUID) -> bytes:
+    """The secret that opens the reading `view`, which this installation filed: 32 bytes, derived, never stored."""
+    return hmac.digest(keystore.create(_READINGS), view.bytes, "sha256")
+
+
+def record_reading(type_: str, **fields: Any) -> uuid.UUID:
+    """Files the entry of a reading and returns its id; `reading_secret` of it opens what the reading is for.
+
+    The entry carries a claim, because whoever holds the application's password can see the entry itself.
+    """
+    view = uuid.uuid4()
+    claim = hashlib.sha256(reading_secret(view)).hexdigest()
+    return record_now(type_, entry_id=view, claim=claim, **fields)

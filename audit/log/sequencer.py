@@ -7,16 +7,21 @@ everything before it: what has a leaf is durable, whatever the appending session
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import psycopg
+import structlog
 
 from audit.log import storage
 from audit.log.merkle import Tree
 
+log = structlog.get_logger(__name__)
+
 STEP_LIMIT: Final = 5000
 PAUSE_SECONDS: Final = 0.25
 LOOSE_AFTER_SECONDS: Final = 10
+LATE_AFTER_SECONDS: Final = 60
 
 
 class TreeMismatch(RuntimeError):
@@ -34,7 +39,7 @@ def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
         assert head is not None, "the migration makes the head"
         size, root = int(head[0]), bytes(head[1])
         rows = cursor.execute(
-            "SELECT p.entry_id, e.leaf_hash FROM logwork.pending p JOIN log.entry e ON e.id = p.entry_id"
+            "SELECT p.entry_id, e.leaf_hash, e.at FROM logwork.pending p JOIN log.entry e ON e.id = p.entry_id"
             " ORDER BY p.entry_id LIMIT %s",
             [limit],
         ).fetchall()
@@ -43,16 +48,21 @@ def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
         tree = Tree.load(size, storage.getter(connection, size))
         if tree.root() != root:
             raise TreeMismatch(f"The stored leaves do not give the root of the head at size {size}.")
-        full = tree.extend(bytes(leaf) for _, leaf in rows)
+        late = time.time() * 1000 - min(int(at) for _, _, at in rows)
+        if late > LATE_AFTER_SECONDS * 1000:
+            # Somebody held a transaction open: the entry's time is older than its neighbours' by that much.
+            log.error("an entry was committed late", seconds=round(late / 1000))
+        full = tree.extend(bytes(leaf) for _, leaf, _ in rows)
+        cursor.execute("INSERT INTO logwork.step (size, root) VALUES (%s, %s)", [tree.size, tree.root()])
         with cursor.copy("COPY log.leaf (idx, entry_id) FROM STDIN") as copy:
-            for offset, (entry_id, _) in enumerate(rows):
+            for offset, (entry_id, _, _) in enumerate(rows):
                 copy.write_row((size + offset, entry_id))
         for tile in full:
             cursor.execute(
                 "INSERT INTO log.tile (level, n, data, root) VALUES (%s, %s, %s, %s)",
                 [tile.level, tile.n, tile.hashes, tile.root],
             )
-        cursor.execute("DELETE FROM logwork.pending WHERE entry_id = ANY(%s)", [[entry_id for entry_id, _ in rows]])
+        cursor.execute("DELETE FROM logwork.pending WHERE entry_id = ANY(%s)", [[entry_id for entry_id, _, _ in rows]])
         moved = cursor.execute(
             "UPDATE logwork.head SET size = %s, root = %s WHERE size = %s", [tree.size, tree.root(), size]
         ).rowcount

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from audit.log import storage
-from audit.log.checkpoint import ED25519, Checkpoint, Note, VerifierKey, sign
+from audit.log.checkpoint import ED25519, Checkpoint, Note, NoteError, VerifierKey, open_checkpoint, sign
 from audit.log.merkle import EMPTY_ROOT, Prover, verify_consistency
 
 PAUSE_SECONDS: Final = 0.25
@@ -132,7 +132,15 @@ class Signer:
         return size
 
     def _is_recorded(self, connection: psycopg.Connection, size: int) -> bool:
-        return connection.execute("SELECT FROM log.checkpoint WHERE size = %s", [size]).fetchone() is not None
+        notes = connection.execute("SELECT note FROM log.checkpoint WHERE size = %s", [size]).fetchall()
+        return any(self._is_own(str(note).encode()) for (note,) in notes)
+
+    def _is_own(self, note: bytes) -> bool:
+        try:
+            open_checkpoint(note, [self.key])
+        except NoteError:
+            return False
+        return True
 
 
 @contextlib.contextmanager

@@ -5,11 +5,15 @@ So any published size can be served again byte for byte, and nothing that is sto
 
 from __future__ import annotations
 
+import contextlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
 
+from audit.log import verifier_keys
+from audit.log.checkpoint import NoteError, VerifierKey, open_checkpoint
 from audit.log.merkle import Prover
 from audit.log.proof import Receipt
 from audit.log.tiles import ENTRIES, TILE_WIDTH, Getter, Tile, encode_bundle, parse_tile_path, paths_for
@@ -49,10 +53,21 @@ def getter(connection: psycopg.Connection, size: int) -> Getter:
     return get
 
 
-def latest_checkpoint(connection: psycopg.Connection) -> tuple[int, bytes] | None:
-    """Size and note of the largest signed checkpoint, or None before the first."""
-    row = connection.execute("SELECT size, note FROM log.checkpoint ORDER BY size DESC, at DESC LIMIT 1").fetchone()
-    return None if row is None else (int(row[0]), str(row[1]).encode())
+def latest_checkpoint(
+    connection: psycopg.Connection, keys: Sequence[VerifierKey] | None = None
+) -> tuple[int, bytes] | None:
+    """Size and note of the largest checkpoint that verifies under `keys` (the published ones when None), or None.
+
+    Whoever has the signer's database password, but not its key, can record a note; it is passed over here.
+    """
+    trusted = verifier_keys.published() if keys is None else list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT size, note FROM log.checkpoint ORDER BY size DESC, at DESC LIMIT 50")
+        for size, note in cursor:
+            with contextlib.suppress(NoteError):
+                if open_checkpoint(str(note).encode(), trusted).checkpoint.size == size:
+                    return int(size), str(note).encode()
+    return None
 
 
 def entry_body(connection: psycopg.Connection, entry: uuid.UUID) -> bytes:
@@ -63,12 +78,12 @@ def entry_body(connection: psycopg.Connection, entry: uuid.UUID) -> bytes:
     return bytes(row[0])
 
 
-def receipt(connection: psycopg.Connection, entry: uuid.UUID) -> Receipt:
-    """The receipt of an entry under the latest checkpoint. Raises NotCovered."""
+def receipt(connection: psycopg.Connection, entry: uuid.UUID, keys: Sequence[VerifierKey] | None = None) -> Receipt:
+    """The receipt of an entry under the latest verified checkpoint. Raises NotCovered."""
     row = connection.execute(
         "SELECT l.idx FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id WHERE e.uid = %s", [entry]
     ).fetchone()
-    latest = latest_checkpoint(connection)
+    latest = latest_checkpoint(connection, keys)
     if row is None or latest is None or int(row[0]) >= latest[0]:
         raise NotCovered("This entry is not in the signed log yet. Try again in a few seconds.")
     size, note = latest

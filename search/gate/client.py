@@ -32,10 +32,12 @@ class GateRefused(Exception):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns the gate's SQLSTATEs (GC403, GC409, GC422, GC503) into GateRefused."""
+    """Turns the gate's SQLSTATEs (GC403, GC409, GC422, GC503), and a lock that was waited for too long, into GateRefused."""
     try:
         yield
     except psycopg.Error as error:
+        if error.sqlstate == "55P03":
+            raise GateRefused("GC503", "The gate is busy with another act. Try again in a minute.") from error
         if error.sqlstate is not None and error.sqlstate.startswith("GC"):
             rule = error.diag.message_hint or error.sqlstate
             raise GateRefused(rule, error.diag.message_primary or "The gate refused.") from error
@@ -119,21 +121,26 @@ def approve(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:
     return bool(_call(connection, "gate.approve", proposal))
 
 
+def answer(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:
+    """Step two for every other act: whether the secret was right. The act uses the proposal afterwards."""
+    return bool(_call(connection, "gate.answer", proposal))
+
+
 def bind(connection: psycopg.Connection, *, intent: uuid.UUID, probe: np.ndarray, claim_secret: bytes) -> uuid.UUID:
     """Uses the request up and fixes its embedding (float32 (d,), unit norm); returns the id of the bound entry."""
     return uuid.UUID(str(_call(connection, "gate.bind", intent, HalfVector(probe).to_text(), claim_secret)))
 
 
-def execute(connection: psycopg.Connection, request: uuid.UUID) -> None:
+def execute(connection: psycopg.Connection, request: uuid.UUID, claim_secret: bytes) -> None:
     """Runs the search and stores its outcome; returns nothing."""
-    _call(connection, "gate.execute", request, cast="::text")
+    _call(connection, "gate.execute", request, claim_secret, cast="::text")
 
 
-def candidates(connection: psycopg.Connection, view: uuid.UUID) -> Candidates:
-    """The candidates that the reading `view` (a sequenced entry) opens. Once per view."""
+def candidates(connection: psycopg.Connection, view: uuid.UUID, secret: bytes) -> Candidates:
+    """The candidates that the reading `view` (a sequenced entry) opens to who has the secret of its claim. Once per view."""
     with refusals():
         rows = connection.execute(
-            "SELECT rank, template, score_milli, salt FROM gate.candidates(%s)", [view]
+            "SELECT rank, template, score_milli, salt FROM gate.candidates(%s, %s)", [view, secret]
         ).fetchall()
     return Candidates(
         tuple(Candidate(int(rank), uuid.UUID(str(template)), int(score)) for rank, template, score, _ in rows if rank),
@@ -141,13 +148,16 @@ def candidates(connection: psycopg.Connection, view: uuid.UUID) -> Candidates:
     )
 
 
-def photo_key(connection: psycopg.Connection, view: uuid.UUID, template: uuid.UUID) -> bytes:
-    """The database's half of the key of a candidate's photo (32 bytes)."""
-    return bytes(_call(connection, "gate.photo_key", view, template))
+def photo_key(connection: psycopg.Connection, view: uuid.UUID, secret: bytes, template: uuid.UUID) -> bytes:
+    """The database's half of the key of a candidate's photo (32 bytes). Raises GateRefused, also when the photo is gone."""
+    half = _call(connection, "gate.photo_key", view, secret, template)
+    if half is None:
+        raise GateRefused("photo", "The photo of this candidate is not kept any more.")
+    return bytes(half)
 
 
-def withdraw(connection: psycopg.Connection, request: uuid.UUID) -> None:
-    _call(connection, "gate.withdraw", request, cast="::text")
+def withdraw(connection: psycopg.Connection, request: uuid.UUID, actor: uuid.UUID) -> None:
+    _call(connection, "gate.withdraw", request, actor, cast="::text")
 
 
 def seal_overdue(connection: psycopg.Connection) -> int:
@@ -252,6 +262,11 @@ def open_batch(connection: psycopg.Connection, edition: int, claim: bytes) -> in
 
 def discard_batch(connection: psycopg.Connection, edition: int, batch: int, secret: bytes) -> None:
     _call(connection, "gallery.discard_batch", edition, batch, secret, cast="::text")
+
+
+def abandon_batch(connection: psycopg.Connection, *, edition: int, batch: int, proposal: uuid.UUID) -> None:
+    """Discards an open batch whose secret is lost, with an approval instead."""
+    _call(connection, "gallery.abandon_batch", edition, batch, proposal, cast="::text")
 
 
 def seal_batch(

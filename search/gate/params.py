@@ -44,6 +44,10 @@ def remove(*, edition: int, templates: Sequence[uuid.UUID]) -> dict[str, Any]:
     return {"edition": edition, "templates": hashlib.sha256(joined.encode()).hexdigest()}
 
 
+def abandon_batch(*, edition: int, batch: int) -> dict[str, Any]:
+    return {"edition": edition, "batch": batch}
+
+
 def expunge(*, person: uuid.UUID) -> dict[str, Any]:
     return {"person": person}
 

@@ -16,5 +16,6 @@ class Migration(migrations.Migration):
             "gate/sql/030_gallery.sql",
             "gate/sql/040_search.sql",
             "gate/sql/050_vault.sql",
+            "gate/sql/060_pins.sql",
         ],
     )

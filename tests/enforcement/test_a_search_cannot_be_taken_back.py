@@ -31,7 +31,7 @@ def test_bind_and_execute_in_one_transaction_learn_nothing(world: World, transac
     world.sign()
     world.bind(filed, transaction)
     with refused("bound"):
-        client.execute(transaction, filed.request)
+        world.execute(transaction, filed)
     transaction.rollback()
     assert world.logged("search:probe:bound") == []
     assert world.logged("search:result:stored") == []
@@ -44,7 +44,7 @@ def test_bind_and_execute_around_a_savepoint_learn_nothing(world: World, transac
         with contextlib.suppress(psycopg.Rollback), transaction.transaction():
             world.bind(filed, transaction)
             with refused("bound"), transaction.transaction():
-                client.execute(transaction, filed.request)
+                world.execute(transaction, filed)
             raise psycopg.Rollback
     transaction.commit()
     assert world.logged("search:probe:bound") == []
@@ -53,9 +53,9 @@ def test_bind_and_execute_around_a_savepoint_learn_nothing(world: World, transac
 def test_execute_then_candidates_in_one_transaction_is_refused(world: World, transaction: psycopg.Connection) -> None:
     filed = world.bound()
     view = world.view(filed.request)
-    client.execute(transaction, filed.request)
+    world.execute(transaction, filed)
     with refused("receipt"):
-        client.candidates(transaction, view)
+        world.candidates(transaction, view)
     transaction.rollback()
     assert world.logged("search:result:stored") == []
 
@@ -65,14 +65,17 @@ def test_an_exception_block_cannot_keep_what_it_rolls_back(world: World, mallory
     view = world.view(filed.request)
     mallory.execute("SELECT set_config('mallory.request', %s, false)", [str(filed.request)])
     mallory.execute("SELECT set_config('mallory.view', %s, false)", [str(view)])
+    mallory.execute("SELECT set_config('mallory.claim', %s, false)", [filed.claim_secret.hex()])
+    mallory.execute("SELECT set_config('mallory.secret', %s, false)", [world.secrets[view].hex()])
     mallory.execute(
         """
         DO $$
         DECLARE kept text := 'nothing';
         BEGIN
             BEGIN
-                PERFORM gate.execute(current_setting('mallory.request')::uuid);
-                SELECT string_agg(template::text, ',') INTO kept FROM gate.candidates(current_setting('mallory.view')::uuid);
+                PERFORM gate.execute(current_setting('mallory.request')::uuid, decode(current_setting('mallory.claim'), 'hex'));
+                SELECT string_agg(template::text, ',') INTO kept FROM gate.candidates(
+                    current_setting('mallory.view')::uuid, decode(current_setting('mallory.secret'), 'hex'));
                 RAISE EXCEPTION 'forget it';
             EXCEPTION WHEN OTHERS THEN
                 PERFORM set_config('mallory.kept', coalesce(kept, 'null') || ' ' || SQLERRM, false);
@@ -91,9 +94,10 @@ def test_a_cursor_that_fetches_one_row_gets_none_before_the_result_is_signed(
 ) -> None:
     filed = world.bound()
     view = world.view(filed.request)
-    client.execute(transaction, filed.request)
+    world.execute(transaction, filed)
     transaction.commit()
-    transaction.execute(f"DECLARE one CURSOR FOR SELECT * FROM gate.candidates('{view}')")
+    secret = "\\x" + world.secrets[view].hex()
+    transaction.execute(f"DECLARE one CURSOR FOR SELECT * FROM gate.candidates('{view}', '{secret}')")
     with pytest.raises(psycopg.Error) as caught:
         transaction.execute("FETCH 1 FROM one")
     assert caught.value.diag.message_hint == "receipt"
@@ -104,7 +108,8 @@ def test_a_partial_fetch_of_a_reading_leaves_its_entry_in_the_log(
 ) -> None:
     filed = world.executed()
     view = world.view(filed.request)
-    transaction.execute(f"DECLARE one CURSOR FOR SELECT * FROM gate.candidates('{view}')")
+    secret = "\\x" + world.secrets[view].hex()
+    transaction.execute(f"DECLARE one CURSOR FOR SELECT * FROM gate.candidates('{view}', '{secret}')")
     transaction.execute("FETCH 1 FROM one")
     transaction.rollback()
     assert len(world.logged("search:candidates:viewed", filed.request)) == 1
@@ -120,7 +125,7 @@ def test_an_aborted_execute_does_not_tell_by_row_counts_whether_there_is_a_candi
     for probe in (world.faces[7], stranger):
         filed = world.bound(probe)
         connection = as_role("app", autocommit=False)
-        client.execute(connection, filed.request)
+        world.execute(connection, filed)
         counts.append(
             connection.execute(
                 "SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_xact_all_tables"
@@ -144,8 +149,9 @@ def test_the_size_of_the_write_ahead_log_does_not_tell_whether_there_is_a_candid
     def wal(probe: np.ndarray) -> int:
         filed = world.bound(probe)
         connection = as_role("app", autocommit=False)
+        claim = "\\x" + filed.claim_secret.hex()
         plan = connection.execute(
-            f"EXPLAIN (ANALYZE, WAL, FORMAT JSON) SELECT gate.execute('{filed.request}')"
+            f"EXPLAIN (ANALYZE, WAL, FORMAT JSON) SELECT gate.execute('{filed.request}', '{claim}')"
         ).fetchone()
         connection.rollback()
         connection.close()
@@ -163,10 +169,10 @@ def test_the_size_of_the_write_ahead_log_does_not_tell_whether_there_is_a_candid
 def test_reading_twice_with_one_view_is_refused(world: World, mallory: psycopg.Connection) -> None:
     filed = world.executed()
     view = world.view(filed.request)
-    first = client.candidates(mallory, view)
+    first = world.candidates(mallory, view)
     assert [candidate.template for candidate in first.candidates] == [world.rows[7][0]]
     with refused("view"):
-        client.candidates(mallory, view)
+        world.candidates(mallory, view)
     assert len(world.logged("search:candidates:viewed", filed.request)) == 1
 
 
@@ -174,12 +180,12 @@ def test_a_view_that_is_not_in_the_tree_opens_nothing(world: World, mallory: psy
     filed = world.executed()
     view = world.view(filed.request, sequenced=False)
     with refused("view"):
-        client.candidates(mallory, view)
+        world.candidates(mallory, view)
 
 
 def test_a_view_of_one_search_opens_no_other(world: World, mallory: psycopg.Connection) -> None:
     mine, other = world.executed(world.faces[1]), world.executed(world.faces[2])
-    found = client.candidates(mallory, world.view(mine.request))
+    found = world.candidates(mallory, world.view(mine.request))
     assert [candidate.template for candidate in found.candidates] == [world.rows[1][0]]
     assert world.logged("search:candidates:viewed", other.request) == []
 
@@ -187,7 +193,7 @@ def test_a_view_of_one_search_opens_no_other(world: World, mallory: psycopg.Conn
 def test_an_entry_of_another_type_is_no_view(world: World, mallory: psycopg.Connection) -> None:
     filed = world.executed()
     with refused("view"):
-        client.candidates(mallory, filed.intent)
+        world.candidates(mallory, filed.intent)
 
 
 def test_a_second_probe_cannot_be_bound_to_a_used_request(world: World, mallory: psycopg.Connection) -> None:
@@ -208,7 +214,7 @@ def test_a_second_intent_for_a_used_request_is_refused(world: World, mallory: ps
 def test_executing_twice_is_refused(world: World, mallory: psycopg.Connection) -> None:
     filed = world.executed()
     with refused("executed"):
-        client.execute(mallory, filed.request)
+        world.execute(mallory, filed)
     assert len(world.logged("search:result:stored", filed.request)) == 1
 
 
@@ -243,6 +249,6 @@ def test_many_crafted_probes_cannot_be_tried_under_one_intent(world: World, as_r
             claim_secret=filed.claim_secret,
         )
         with refused("bound"):
-            client.execute(connection, filed.request)
+            world.execute(connection, filed)
         connection.rollback()
     assert world.count() == before

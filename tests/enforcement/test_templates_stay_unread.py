@@ -41,8 +41,8 @@ READS = (
     "TRUNCATE gallery.template",
     "INSERT INTO gallery.template_{edition} SELECT * FROM gallery.template",
     "INSERT INTO gallery.removed VALUES ({edition}, gen_random_uuid(), 1)",
-    "SELECT * FROM gallery.scan({edition}, 1, 1, '[1]', 1, 1)",
-    "SELECT gallery.half_of(gen_random_uuid())",
+    "SELECT * FROM gallery.scan({edition}, '{{1}}', 1, '[1]', 1, 1)",
+    "SELECT gallery.half_of({edition}, gen_random_uuid())",
     "SELECT gallery.exists_still({edition}, gen_random_uuid())",
     "SELECT gate.unpack(decode('0000', 'hex'))",
     "SELECT * FROM pg_catalog.pg_statistic",
@@ -150,7 +150,7 @@ def test_a_row_slipped_into_an_open_batch_keeps_it_from_being_sealed(world: Worl
         with refused("claim"):
             client.discard_batch(mallory, world.edition, batch, guess)
     filed = world.executed(world.faces[3])
-    found = client.candidates(world.app, world.view(filed.request)).candidates
+    found = world.candidates(world.app, world.view(filed.request)).candidates
     assert [candidate.template for candidate in found] == [world.rows[3][0]]
     client.discard_batch(world.app, world.edition, batch, secret)
     assert world.logged("gallery:batch:discarded")[0]["templates"] == 2
@@ -182,15 +182,15 @@ def test_unsealed_and_removed_templates_are_not_found(world: World) -> None:
     batch = client.open_batch(world.app, world.edition, hashlib.sha256(secret).digest())
     world.insert(batch, fresh)
     hidden = world.executed(fresh[0][2])
-    assert client.candidates(world.app, world.view(hidden.request)).candidates == ()
+    assert world.candidates(world.app, world.view(hidden.request)).candidates == ()
     client.seal_batch(world.app, edition=world.edition, batch=batch, secret=secret, templates=1, digest=digest(fresh))
     shown = world.executed(fresh[0][2])
-    assert len(client.candidates(world.app, world.view(shown.request)).candidates) == 1
+    assert len(world.candidates(world.app, world.view(shown.request)).candidates) == 1
     values = params.remove(edition=world.edition, templates=[fresh[0][0]])
     [proposal] = world.propose("gallery:remove", values, world.sam)
     assert client.remove(world.app, edition=world.edition, templates=[fresh[0][0]], proposal=proposal) == 1
     gone = world.executed(fresh[0][2])
-    assert client.candidates(world.app, world.view(gone.request)).candidates == ()
+    assert world.candidates(world.app, world.view(gone.request)).candidates == ()
     # The first search keeps what it found; its replay is on its own version.
     [proposal] = world.propose("gate:replay", params.replay(request=shown.request), world.sam)
     client.replay(world.app, shown.request, proposal)
@@ -200,15 +200,15 @@ def test_unsealed_and_removed_templates_are_not_found(world: World) -> None:
 def test_the_key_of_a_photo_is_given_for_opened_candidates_only(world: World, mallory: psycopg.Connection) -> None:
     half = secrets.token_bytes(32)
     for template in (world.rows[7][0], world.rows[8][0]):
-        mallory.execute("INSERT INTO gallery.photo_half VALUES (%s, %s)", [template, half])
+        mallory.execute("INSERT INTO gallery.photo_half VALUES (%s, %s, %s)", [world.edition, template, half])
     filed = world.executed(world.faces[7])
     view = world.view(filed.request)
     with refused("view"):
-        client.photo_key(mallory, view, world.rows[7][0])
-    client.candidates(mallory, view)
-    assert client.photo_key(mallory, view, world.rows[7][0]) == half
+        world.photo_key(mallory, view, world.rows[7][0])
+    world.candidates(mallory, view)
+    assert world.photo_key(mallory, view, world.rows[7][0]) == half
     with refused("photo"):
-        client.photo_key(mallory, view, world.rows[8][0])
+        world.photo_key(mallory, view, world.rows[8][0])
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,9 @@ def test_planner_settings_of_the_caller_do_not_change_what_is_found(world: World
     connection = as_role("app")
     connection.execute(f"SET {setting}")
     filed = world.bound(world.faces[11])
-    client.execute(connection, filed.request)
+    world.execute(connection, filed)
     world.sign()
-    found = client.candidates(world.app, world.view(filed.request)).candidates
+    found = world.candidates(world.app, world.view(filed.request)).candidates
     assert [candidate.template for candidate in found] == [world.rows[11][0]]
 
 
@@ -250,7 +250,7 @@ def test_the_scan_keeps_its_parallel_workers_whatever_the_caller_sets(
     before = launched()
     for number in range(3):
         filed = world.bound(world.faces[number])
-        client.execute(connection, filed.request)
+        world.execute(connection, filed)
     connection.execute("SELECT pg_stat_force_next_flush()")
     connection.execute("SELECT 1")
     assert launched() > before

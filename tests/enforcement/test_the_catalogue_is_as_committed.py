@@ -65,6 +65,9 @@ QUERIES = {
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
         JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
         WHERE n.nspname = 'gallery'""",
+    "role setting": """
+        SELECT coalesce(r.rolname, 'all') || ' in ' || coalesce(d.datname, 'all'), array_to_string(s.setconfig, '; ')
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase""",
     "extension": "SELECT extname::text, '' FROM pg_extension",
     "database": "SELECT 'acl', array_to_string(datacl, ' ') FROM pg_database WHERE datname = current_database()",
 }
@@ -100,6 +103,13 @@ def test_no_line_of_the_catalogue_breaks_a_rule_of_the_house(as_superuser: psyco
             assert rest.endswith("| SET")
         if kind == "function" and "DEFINER" in rest:
             assert "search_path=pg_catalog, pg_temp" in rest
+            for pin in (
+                "debug_print_plan=off",
+                "client_min_messages=warning",
+                "TimeZone=UTC",
+                "transform_null_equals=off",
+            ):
+                assert "guard." in rest or pin in rest, f"{pin} is not pinned: {line}"
             assert "_owner" in rest.split(" | ")[0], "a definer function belongs to an owner that cannot log in"
         if kind == "function":
             acl = rest.split(" | ")[1]
@@ -124,10 +134,10 @@ def test_no_line_of_the_catalogue_breaks_a_rule_of_the_house(as_superuser: psyco
     [
         "GRANT ALL ON public.core_user TO {app}",
         "GRANT SELECT ON gallery.template TO {app}",
-        "GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer, integer, public.halfvec, integer, integer) TO {app}",
+        "GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer) TO {app}",
         "GRANT EXECUTE ON FUNCTION log.append_as_gate(text, jsonb) TO PUBLIC",
-        "ALTER FUNCTION gate.execute(uuid) SET search_path = gate, public",
-        "ALTER FUNCTION gate.execute(uuid) RESET search_path",
+        "ALTER FUNCTION gate.execute(uuid, bytea) SET search_path = gate, public",
+        "ALTER FUNCTION gate.execute(uuid, bytea) RESET search_path",
         "ALTER ROLE {gate_owner} LOGIN",
         "GRANT {gallery_owner} TO {app}",
         "ALTER DEFAULT PRIVILEGES FOR ROLE {gallery_owner} GRANT SELECT ON TABLES TO {app}",

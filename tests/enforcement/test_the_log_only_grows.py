@@ -56,6 +56,18 @@ def test_the_sequencer_can_only_move_the_head_forward(world: World, as_role: Ope
         assert caught.value.sqlstate == "GC403"
     with pytest.raises(psycopg.errors.UniqueViolation):
         connection.execute("INSERT INTO log.leaf SELECT 0, max(id) FROM log.entry")
+    world.file()
+    for statement in (
+        "INSERT INTO log.leaf SELECT (SELECT size + 1 FROM logwork.head), max(id) FROM log.entry",
+        "INSERT INTO log.leaf SELECT 5000000, max(id) FROM log.entry",
+        "DELETE FROM logwork.pending",
+        "UPDATE logwork.head SET size = 9000000000000",
+        "UPDATE logwork.head SET size = size + 1, root = sha256('')",
+    ):
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(statement)
+        assert caught.value.sqlstate == "GC403", statement
+    assert sequencer.step(world.sequencer) > 0, "the honest sequencer goes on"
 
 
 def test_the_signer_cannot_claim_more_than_the_tree_holds(world: World, as_role: Open) -> None:
@@ -152,7 +164,7 @@ def test_settings_of_the_caller_do_not_change_the_bytes_of_an_entry(world: World
     world.sign()
     world.bind(filed, connection)
     world.sign()
-    connection.execute("SELECT gate.execute(%s)", [filed.request])
+    world.execute(connection, filed)
     from audit.log import events
 
     for row in world.app.execute("SELECT body FROM log.entry").fetchall():
@@ -165,7 +177,7 @@ def test_asynchronous_commit_does_not_make_evidence(world: World, as_role: Open)
     connection = as_role("app")
     connection.execute("SET synchronous_commit = off")
     filed = world.file()
-    view = entries.compose("search:candidates:viewed", request=filed.request, viewer=uuid.uuid4())
+    view = entries.compose("search:candidates:viewed", request=filed.request, viewer=uuid.uuid4(), claim="c" * 64)
     connection.execute("SELECT log.append(%s)", [view.body])
     assert connection.execute("SELECT count(*) FROM logwork.pending").fetchone() != (0,)
     row = world.sequencer.execute("SHOW synchronous_commit").fetchone()
@@ -189,6 +201,23 @@ def test_a_frozen_log_takes_nothing_and_so_no_search_runs(world: World, as_role:
         world.app.execute("SELECT log.append(%s)", [entries.compose("core:user:signed_in", user=uuid.uuid4()).body])
     assert caught.value.sqlstate == "GC503"
     assert world.count() == before
+
+
+def test_a_frozen_log_takes_nothing_from_an_older_snapshot_or_an_open_transaction(world: World, as_role: Open) -> None:
+    body = entries.compose("core:user:signed_in", user=uuid.uuid4()).body
+    old = as_role("app", autocommit=False)
+    old.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    old.execute("SELECT count(*) FROM log.entry")
+    waiting = as_role("app", autocommit=False)
+    waiting.execute("SELECT log.append(%s)", [entries.compose("core:user:signed_in", user=uuid.uuid4()).body])
+    as_role("signer").execute("SELECT logwork.freeze('a larger tree is known outside')")
+    with pytest.raises(psycopg.Error) as caught:
+        old.execute("SELECT log.append(%s)", [body])
+    assert caught.value.sqlstate == "GC403"
+    waiting.commit()
+    with pytest.raises(psycopg.Error) as refused:
+        sequencer.step(world.sequencer)
+    assert refused.value.sqlstate == "GC403"
 
 
 def test_owners_are_stopped_by_triggers_when_they_err(as_superuser: psycopg.Connection, world: World) -> None:

@@ -69,6 +69,7 @@ class World:
     edition: int = 0
     faces: np.ndarray = field(default_factory=lambda: np.empty((0, DIMENSION), np.float32))
     rows: list[tuple[uuid.UUID, uuid.UUID, np.ndarray]] = field(default_factory=list)
+    secrets: dict[uuid.UUID, bytes] = field(default_factory=dict)
 
     def build(self) -> World:
         self.sam, self.sue = self.approver(), self.approver()
@@ -183,13 +184,26 @@ class World:
     def executed(self, probe: np.ndarray | None = None, **changes: Any) -> Filed:
         """A search with a stored outcome that a checkpoint covers."""
         filed = self.bound(probe, **changes)
-        client.execute(self.app, filed.request)
+        self.execute(self.app, filed)
         self.sign()
         return filed
 
+    def execute(self, connection: psycopg.Connection, filed: Filed) -> None:
+        client.execute(connection, filed.request, filed.claim_secret)
+
+    def candidates(self, connection: psycopg.Connection, view: uuid.UUID) -> client.Candidates:
+        """Reads with the secret of who filed the view; any other entry has no secret that fits."""
+        return client.candidates(connection, view, self.secrets.get(view, b"none"))
+
+    def photo_key(self, connection: psycopg.Connection, view: uuid.UUID, template: uuid.UUID) -> bytes:
+        return client.photo_key(connection, view, self.secrets[view], template)
+
     def view(self, request: uuid.UUID, *, sequenced: bool = True) -> uuid.UUID:
-        entry = entries.compose("search:candidates:viewed", request=request, viewer=uuid.uuid4())
+        secret = secrets.token_bytes(32)
+        claim = hashlib.sha256(secret).hexdigest()
+        entry = entries.compose("search:candidates:viewed", request=request, viewer=uuid.uuid4(), claim=claim)
         self.app.execute("SELECT log.append(%s)", [entry.body])
+        self.secrets[entry.id] = secret
         if sequenced:
             sequencer.step(self.sequencer)
         return entry.id

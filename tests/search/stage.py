@@ -166,7 +166,7 @@ class Stage:
                     photo=encode_pixels(rgb),
                     crop=encode_pixels(engine.aligned_crop(rgb, face), format="PNG"),
                 )
-                own.execute("INSERT INTO gallery.photo_half (template, half) VALUES (%s, %s)", [template, half])
+                own.execute("INSERT INTO gallery.photo_half VALUES (%s, %s, %s)", [edition.edition, template, half])
                 rows.append((template, identity, engine.embed(rgb, face)))
                 self.templates[person] = template
                 EnrolledPhoto.objects.create(

@@ -47,7 +47,7 @@ def test_photos_of_faces_are_enrolled_and_open_with_both_halves_only(
 
     item = EnrolmentItem.objects.filter(enrolment=run).order_by("row")[0]
     stored = as_superuser.execute(
-        "SELECT t.embedding::text, h.half FROM gallery.template t JOIN gallery.photo_half h USING (template) "
+        "SELECT t.embedding::text, h.half FROM gallery.template t JOIN gallery.photo_half h USING (edition, template) "
         "WHERE template = %s",
         [item.template],
     ).fetchone()

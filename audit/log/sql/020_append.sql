@@ -51,6 +51,10 @@ DECLARE
     fresh   bigint;
     stamp   bigint;
 BEGIN
+    -- An older snapshot would not see that the log was frozen since.
+    IF (current_setting('transaction_isolation') = 'read committed') IS NOT TRUE THEN
+        RAISE EXCEPTION USING ERRCODE = 'GC403', HINT = 'isolation', MESSAGE = 'Entries are taken under READ COMMITTED only.';
+    END IF;
     IF EXISTS (SELECT FROM logwork.frozen) THEN
         RAISE EXCEPTION USING ERRCODE = 'GC503', MESSAGE = 'The log is frozen: nothing can be recorded until it is recovered.';
     END IF;

@@ -2,23 +2,27 @@
 -- through the functions that follow. Definer functions write only to tables of their own owner.
 SET LOCAL ROLE @gate_owner@;
 
+-- Minimum and maximum keep a limit from being set to what could not be set back, or would overflow.
 CREATE TABLE gate.setting (
     name  text PRIMARY KEY,
-    value bigint NOT NULL CHECK (value >= 0),
-    note  text NOT NULL
+    value bigint NOT NULL,
+    minimum bigint NOT NULL,
+    maximum bigint NOT NULL,
+    note  text NOT NULL,
+    CHECK (value BETWEEN minimum AND maximum)
 );
-INSERT INTO gate.setting (name, value, note) VALUES
-    ('k_max', 50, 'longest candidate list'),
-    ('approval_needed', 1, '1: every search needs an approval unless an exemption is set; 0: none does'),
-    ('intent_hours_max', 168, 'longest life of an intent, in hours'),
-    ('edition_hour_cap', 120, 'searches bound per edition and hour'),
-    ('system_hour_cap', 300, 'searches bound in the whole system per hour'),
-    ('approver_day_cap', 100, 'searches bound per approver and day'),
-    ('emergency_day_cap', 5, 'emergency searches bound without approval per day'),
-    ('emergency_deadline_hours', 48, 'hours until an emergency result without approval is sealed'),
-    ('view_seconds', 600, 'how long an entry of a reading may be used'),
-    ('evaluation_days_max', 400, 'longest validity of an adopted evaluation, in days'),
-    ('proposal_minutes', 30, 'how long a proposal may be used');
+INSERT INTO gate.setting (name, value, minimum, maximum, note) VALUES
+    ('k_max', 50, 1, 200, 'longest candidate list'),
+    ('approval_needed', 1, 0, 1, '1: every search needs an approval unless an exemption is set; 0: none does'),
+    ('intent_hours_max', 168, 1, 720, 'longest life of an intent, in hours'),
+    ('edition_hour_cap', 120, 0, 100000, 'searches bound per edition and hour'),
+    ('system_hour_cap', 300, 0, 100000, 'searches bound in the whole system per hour'),
+    ('approver_day_cap', 100, 0, 100000, 'searches bound per approver in 24 hours'),
+    ('emergency_day_cap', 5, 0, 1000, 'emergency searches bound without approval in 24 hours'),
+    ('emergency_deadline_hours', 48, 0, 168, 'hours until an emergency result without approval is sealed'),
+    ('view_seconds', 600, 30, 3600, 'how long an entry of a reading may be used'),
+    ('evaluation_days_max', 400, 1, 1000, 'longest validity of an adopted evaluation, in days'),
+    ('proposal_minutes', 30, 5, 240, 'how long a proposal may be used');
 
 CREATE TABLE gate.exemption (gallery uuid, purpose text, PRIMARY KEY (gallery, purpose));
 
@@ -65,6 +69,9 @@ CREATE TABLE gate.approval (
 );
 
 CREATE TABLE gate.withdrawal (request uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp());
+-- One row to lock: holds are placed and asked for one after the other.
+CREATE TABLE gate.hold_lock (one boolean PRIMARY KEY DEFAULT true CHECK (one));
+INSERT INTO gate.hold_lock VALUES (true);
 CREATE TABLE gate.legal_hold (subject uuid PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp());
 
 CREATE TABLE gate.bound (
@@ -82,6 +89,7 @@ CREATE TABLE gate.bound (
     params    bytea NOT NULL,
     emergency boolean NOT NULL,
     deadline  timestamptz,
+    claim     bytea NOT NULL,
     entry     uuid NOT NULL,
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
     xid       xid8 NOT NULL DEFAULT pg_current_xact_id()
@@ -110,6 +118,7 @@ CREATE TABLE gate.view (
     view    uuid PRIMARY KEY,
     request uuid NOT NULL,
     viewer  uuid NOT NULL,
+    claim   bytea NOT NULL,
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 

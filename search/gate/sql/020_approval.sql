@@ -38,7 +38,8 @@ BEGIN
     RETURN fresh;
 END $$;
 
--- Whether a proposal of an earlier transaction carried the right secret. The same answer however often it is asked.
+-- Whether a proposal of an earlier transaction carried the right secret. The same answer however often it is asked, until the
+-- approver is revoked, locked or enrolled again.
 CREATE FUNCTION gate.is_right(p gate.proposal) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -55,6 +56,29 @@ BEGIN
         PERFORM gate.refuse('proposal', 'The proposal is too old. Approve again.');
     END IF;
     RETURN p.typed = a.hash;
+END $$;
+
+-- Step two of an approval for any act but a search. A right secret stops counting as unanswered here, whatever becomes of the act.
+CREATE FUNCTION gate.answer(p_proposal uuid) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    p gate.proposal;
+BEGIN
+    PERFORM gate.require_read_committed();
+    SELECT * INTO p FROM gate.proposal x WHERE x.proposal = p_proposal FOR UPDATE;
+    IF NOT FOUND OR p.act = 'search:request' THEN
+        PERFORM gate.refuse('proposal', 'There is no such proposal to answer.');
+    END IF;
+    IF p.right_at IS NOT NULL OR p.used_at IS NOT NULL THEN
+        RETURN p.right_at IS NOT NULL;
+    END IF;
+    IF (gate.is_right(p)) IS NOT TRUE THEN
+        UPDATE gate.proposal SET used_at = clock_timestamp() WHERE proposal = p_proposal;
+        PERFORM log.append_as_gate('gate:proposal:failed', jsonb_build_object('proposal', p_proposal, 'approver', p.approver));
+        RETURN false;
+    END IF;
+    UPDATE gate.proposal SET right_at = clock_timestamp() WHERE proposal = p_proposal;
+    RETURN true;
 END $$;
 
 CREATE FUNCTION gate.approve(p_proposal uuid) RETURNS boolean
@@ -107,7 +131,7 @@ BEGIN
             PERFORM gate.refuse('proposal', 'The approval was given for another act or other parameters.');
         END IF;
         IF p.used_at IS NOT NULL THEN
-            PERFORM gate.refuse('proposal', 'The approval has been used already.');
+            PERFORM gate.refuse('proposal', 'The approval has been used already, or its secret was wrong.');
         END IF;
         IF (gate.is_right(p)) IS NOT TRUE THEN
             PERFORM gate.refuse('secret', 'The approval secret was wrong.');
@@ -138,6 +162,7 @@ END $$;
 CREATE FUNCTION gate.revoke_approver(p_approver uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM gate.require_read_committed();
     UPDATE gate.approver SET revoked = clock_timestamp() WHERE approver = p_approver AND revoked IS NULL;
     IF NOT FOUND THEN
         PERFORM gate.refuse('approver', 'This person has no approval secret to revoke.');
@@ -148,6 +173,7 @@ END $$;
 CREATE FUNCTION gate.unlock_approver(p_approver uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM gate.require_read_committed();
     -- The proposals that led to the lock stop counting; they stay in the log.
     UPDATE gate.proposal SET at = at - make_interval(mins => 15)
     WHERE approver = p_approver AND right_at IS NULL AND at > clock_timestamp() - make_interval(mins => 15);
@@ -205,17 +231,18 @@ CREATE FUNCTION gate.set_policy(p_setting text, p_value bigint, p_proposals uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     who    uuid[];
+    known  gate.setting;
     before bigint;
 BEGIN
     who := gate.consume('gate:set_policy', jsonb_build_object('setting', p_setting, 'value', p_value), p_proposals, 2);
-    SELECT value INTO before FROM gate.setting WHERE name = p_setting FOR UPDATE;
+    SELECT * INTO known FROM gate.setting WHERE name = p_setting FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM gate.refuse('setting', 'There is no such setting of the gate.');
     END IF;
-    -- The stored row of an outcome is padded to k_max: it may not outgrow what a result can hold.
-    IF (p_setting <> 'k_max' OR p_value BETWEEN 1 AND 200) IS NOT TRUE THEN
-        PERFORM gate.refuse('setting', 'The longest candidate list lies between 1 and 200.');
+    IF (p_value BETWEEN known.minimum AND known.maximum) IS NOT TRUE THEN
+        PERFORM gate.refuse('setting', format('This setting lies between %s and %s.', known.minimum, known.maximum));
     END IF;
+    before := known.value;
     UPDATE gate.setting SET value = p_value WHERE name = p_setting;
     PERFORM log.append_as_gate('gate:policy:set', jsonb_build_object(
         'setting', p_setting, 'previous', before, 'value', p_value, 'approvers', to_jsonb(who)));
@@ -240,6 +267,11 @@ END $$;
 CREATE FUNCTION gate.place_hold(p_subject uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM gate.require_read_committed();
+    IF p_subject IS NULL THEN
+        PERFORM gate.refuse('hold', 'Name the record that the legal hold is for.');
+    END IF;
+    PERFORM FROM gate.hold_lock FOR UPDATE;
     INSERT INTO gate.legal_hold (subject) VALUES (p_subject) ON CONFLICT DO NOTHING;
     IF FOUND THEN
         PERFORM log.append_as_gate('gate:hold:placed', jsonb_build_object('subject', p_subject));
@@ -259,15 +291,20 @@ BEGIN
     PERFORM log.append_as_gate('gate:hold:lifted', jsonb_build_object('subject', p_subject, 'approvers', to_jsonb(who)));
 END $$;
 
+-- Asked before anything is erased. Whoever asks holds the lock until the end of the transaction, so that no hold is placed between
+-- the question and the deletion.
 CREATE FUNCTION gate.is_held(p_subject uuid) RETURNS boolean
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT EXISTS (SELECT FROM gate.legal_hold WHERE subject = p_subject)
-$$;
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM gate.require_read_committed();
+    PERFORM FROM gate.hold_lock FOR UPDATE;
+    RETURN EXISTS (SELECT FROM gate.legal_hold WHERE subject = p_subject);
+END $$;
 
 -- The limits and the adopted evaluations are public inside the house: pages show them, and the application checks them first.
-CREATE FUNCTION gate.settings() RETURNS TABLE (name text, value bigint, note text)
+CREATE FUNCTION gate.settings() RETURNS TABLE (name text, value bigint, minimum bigint, maximum bigint, note text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.name, s.value, s.note FROM gate.setting s ORDER BY s.name
+    SELECT s.name, s.value, s.minimum, s.maximum, s.note FROM gate.setting s ORDER BY s.name
 $$;
 
 CREATE FUNCTION gate.acceptances() RETURNS TABLE (
@@ -282,7 +319,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION gate.propose_approval(text, uuid, bytea, uuid, text), gate.approve(uuid),
+GRANT EXECUTE ON FUNCTION gate.propose_approval(text, uuid, bytea, uuid, text), gate.approve(uuid), gate.answer(uuid),
     gate.adopt_evaluation(text, text, text, text, bigint, bigint, uuid[]), gate.set_policy(text, bigint, uuid[]),
     gate.set_exemption(uuid, text, boolean, uuid[]), gate.place_hold(uuid), gate.lift_hold(uuid, uuid[]),
     gate.approver_state(uuid), gate.settings(), gate.acceptances(), gate.exemptions() TO @app@;

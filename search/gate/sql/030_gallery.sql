@@ -55,8 +55,10 @@ CREATE TABLE gallery.removed (
 
 -- One half of the key of an enrolled photo; the other half lies in the key store outside the database.
 CREATE TABLE gallery.photo_half (
-    template uuid PRIMARY KEY,
-    half     bytea NOT NULL CHECK (octet_length(half) = 32)
+    edition  integer NOT NULL,
+    template uuid NOT NULL,
+    half     bytea NOT NULL CHECK (octet_length(half) = 32),
+    PRIMARY KEY (edition, template)
 );
 
 CREATE FUNCTION gallery.only_into_open_batches() RETURNS trigger
@@ -128,6 +130,10 @@ DECLARE
     e     gallery.edition;
     fresh integer;
 BEGIN
+    PERFORM gate.require_read_committed();
+    IF (octet_length(p_claim) = 32) IS NOT TRUE THEN
+        PERFORM gate.refuse('claim', 'A batch is opened with a claim: the SHA-256 of a secret that the worker keeps.');
+    END IF;
     SELECT * INTO e FROM gallery.edition x WHERE x.edition = p_edition FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM gate.refuse('edition', 'There is no such gallery edition.');
@@ -153,19 +159,48 @@ BEGIN
     END IF;
 END $$;
 
+CREATE FUNCTION gallery.empty_batch(p_edition integer, p_batch integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    gone integer;
+BEGIN
+    DELETE FROM gallery.photo_half h USING gallery.template t
+    WHERE t.edition = p_edition AND t.batch = p_batch AND h.edition = t.edition AND h.template = t.template;
+    DELETE FROM gallery.template t WHERE t.edition = p_edition AND t.batch = p_batch;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    UPDATE gallery.batch SET discarded = clock_timestamp() WHERE edition = p_edition AND batch = p_batch;
+    RETURN gone;
+END $$;
+
 CREATE FUNCTION gallery.discard_batch(p_edition integer, p_batch integer, p_secret bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     gone integer;
 BEGIN
+    -- An older snapshot would not see, and so not delete, what was added since.
+    PERFORM gate.require_read_committed();
     PERFORM gallery.claimed_batch(p_edition, p_batch, p_secret);
-    DELETE FROM gallery.photo_half h USING gallery.template t
-    WHERE t.edition = p_edition AND t.batch = p_batch AND h.template = t.template;
-    DELETE FROM gallery.template t WHERE t.edition = p_edition AND t.batch = p_batch;
-    GET DIAGNOSTICS gone = ROW_COUNT;
-    UPDATE gallery.batch SET discarded = clock_timestamp() WHERE edition = p_edition AND batch = p_batch;
+    gone := gallery.empty_batch(p_edition, p_batch);
     PERFORM log.append_as_gallery('gallery:batch:discarded', jsonb_build_object(
         'edition', p_edition, 'batch', p_batch, 'templates', gone));
+END $$;
+
+-- For a batch whose secret is lost, or that was opened to be in the way: one approval instead of the claim.
+CREATE FUNCTION gallery.abandon_batch(p_edition integer, p_batch integer, p_proposal uuid) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    who  uuid[];
+    gone integer;
+BEGIN
+    who := gate.consume('gallery:abandon_batch', jsonb_build_object('edition', p_edition, 'batch', p_batch), ARRAY[p_proposal], 1);
+    PERFORM FROM gallery.batch b
+    WHERE b.edition = p_edition AND b.batch = p_batch AND b.sealed IS NULL AND b.discarded IS NULL FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gate.refuse('batch', 'There is no such open enrolment batch.');
+    END IF;
+    gone := gallery.empty_batch(p_edition, p_batch);
+    PERFORM log.append_as_gallery('gallery:batch:discarded', jsonb_build_object(
+        'edition', p_edition, 'batch', p_batch, 'templates', gone, 'approver', who[1]));
 END $$;
 
 -- Refuses whatever the worker did not compute itself: a row that somebody else slipped into the open batch changes the digest.
@@ -249,7 +284,7 @@ BEGIN
         DELETE FROM gallery.removed r USING gallery.template t
         WHERE t.edition = e.edition AND t.person = p_person AND r.edition = t.edition AND r.template = t.template;
         DELETE FROM gallery.photo_half h USING gallery.template t
-        WHERE t.edition = e.edition AND t.person = p_person AND h.template = t.template;
+        WHERE t.edition = e.edition AND t.person = p_person AND h.edition = t.edition AND h.template = t.template;
         DELETE FROM gallery.template t WHERE t.edition = e.edition AND t.person = p_person;
         GET DIAGNOSTICS here = ROW_COUNT;
         IF here > 0 THEN
@@ -287,7 +322,7 @@ END $$;
 
 -- The exact scan. The inner RETURN QUERY keeps its parallel plan; every setting that a caller could turn is pinned here.
 -- Ties and threshold are decided on the integer score (millionths), so that the order does not hang on the last bit.
-CREATE FUNCTION gallery.scan(p_edition integer, p_batch integer, p_version integer, p_probe public.halfvec, p_threshold integer, p_k integer)
+CREATE FUNCTION gallery.scan(p_edition integer, p_batches integer[], p_version integer, p_probe public.halfvec, p_threshold integer, p_k integer)
 RETURNS TABLE (template uuid, score integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = on SET enable_indexscan = off SET enable_indexonlyscan = off SET enable_bitmapscan = off
@@ -301,7 +336,7 @@ BEGIN
     SELECT f.template, f.score FROM (
         SELECT t.template, round(-(t.embedding OPERATOR(public.<#>) p_probe) * 1000000)::integer AS score
         FROM gallery.template t
-        WHERE t.edition = p_edition AND t.batch <= p_batch
+        WHERE t.edition = p_edition AND t.batch = ANY (p_batches)
             AND (t.embedding OPERATOR(public.<#>) p_probe) <= (0.6 - p_threshold) / 1000000.0::double precision
             AND NOT EXISTS (
                 SELECT FROM gallery.removed r
@@ -321,9 +356,12 @@ LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 
     FOR SHARE
 $$;
 
-CREATE FUNCTION gallery.version_of(p_edition integer, p_version integer) RETURNS TABLE (batch integer, templates integer)
+-- The sealed batches of a version: a discarded or open one is never among them, whatever its rows are.
+CREATE FUNCTION gallery.version_of(p_edition integer, p_version integer) RETURNS TABLE (batches integer[], templates integer)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT v.batch, v.templates FROM gallery.version v WHERE v.edition = p_edition AND v.version = p_version
+    SELECT ARRAY(SELECT b.batch FROM gallery.batch b WHERE b.edition = p_edition AND b.sealed IS NOT NULL AND b.batch <= v.batch
+        ORDER BY b.batch), v.templates
+    FROM gallery.version v WHERE v.edition = p_edition AND v.version = p_version
 $$;
 
 CREATE FUNCTION gallery.exists_still(p_edition integer, p_template uuid) RETURNS boolean
@@ -331,20 +369,20 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT EXISTS (SELECT FROM gallery.template t WHERE t.edition = p_edition AND t.template = p_template)
 $$;
 
-CREATE FUNCTION gallery.half_of(p_template uuid) RETURNS bytea
+CREATE FUNCTION gallery.half_of(p_edition integer, p_template uuid) RETURNS bytea
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT h.half FROM gallery.photo_half h WHERE h.template = p_template
+    SELECT h.half FROM gallery.photo_half h WHERE h.edition = p_edition AND h.template = p_template
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gallery FROM PUBLIC;
 GRANT USAGE ON SCHEMA gallery TO @app@, @gate_owner@, @reader@;
 GRANT INSERT ON gallery.template, gallery.photo_half TO @app@;
 GRANT EXECUTE ON FUNCTION gallery.register_edition(uuid, text, integer, uuid), gallery.switch_edition(uuid, integer, uuid),
-    gallery.open_batch(integer, bytea), gallery.discard_batch(integer, integer, bytea),
+    gallery.open_batch(integer, bytea), gallery.discard_batch(integer, integer, bytea), gallery.abandon_batch(integer, integer, uuid),
     gallery.seal(integer, integer, bytea, integer, bytea), gallery.remove(integer, uuid[], uuid), gallery.expunge(uuid, uuid),
     gallery.editions(), gallery.warm(integer) TO @app@;
 GRANT EXECUTE ON FUNCTION gallery.editions() TO @reader@;
-GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer, integer, public.halfvec, integer, integer), gallery.searchable(uuid, integer, text),
-    gallery.version_of(integer, integer), gallery.exists_still(integer, uuid), gallery.half_of(uuid) TO @gate_owner@;
+GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer), gallery.searchable(uuid, integer, text),
+    gallery.version_of(integer, integer), gallery.exists_still(integer, uuid), gallery.half_of(integer, uuid) TO @gate_owner@;
 
 RESET ROLE;

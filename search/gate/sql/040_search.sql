@@ -15,7 +15,7 @@ $$;
 -- The entry of an approval of these parameters by somebody else that a recorded checkpoint covers, else no row.
 CREATE FUNCTION gate.covered_approval(p_request uuid, p_requester uuid, p_params bytea) RETURNS TABLE (entry uuid, approver uuid)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT a.entry, a.approver FROM gate.approval a
+    SELECT a.entry, a.approver FROM gate.approval a JOIN gate.approver w ON w.approver = a.approver AND w.revoked IS NULL
     WHERE a.request = p_request AND a.params = p_params AND a.approver <> p_requester AND log.covered(a.entry) IS NOT NULL
     ORDER BY a.entry LIMIT 1
 $$;
@@ -45,6 +45,9 @@ BEGIN
     END IF;
     IF (sha256(p_claim_secret) = decode(e ->> 'claim', 'hex')) IS NOT TRUE THEN
         PERFORM gate.refuse('claim', 'Only the worker that holds the claim of this intent may bind a probe to it.');
+    END IF;
+    IF ((e ->> 'edition')::bigint BETWEEN 1 AND 2147483647) IS NOT TRUE THEN
+        PERFORM gate.refuse('edition', 'The gallery is unknown, empty, or now under another face model.');
     END IF;
     req := (e ->> 'request')::uuid;
     who := (e ->> 'requester')::uuid;
@@ -92,7 +95,7 @@ BEGIN
     needed := NOT FOUND AND (gate.value('approval_needed') = 0
         OR EXISTS (SELECT FROM gate.exemption x WHERE x.gallery = (e ->> 'gallery')::uuid AND x.purpose = e ->> 'purpose')) IS NOT TRUE;
     IF needed AND emergency THEN
-        IF ((SELECT count(*) FROM gate.bound b WHERE b.emergency AND b.approver IS NULL AND b.at > clock_timestamp() - make_interval(days => 1))
+        IF ((SELECT count(*) FROM gate.bound b WHERE b.emergency AND b.approver IS NULL AND b.at > clock_timestamp() - make_interval(hours => 24))
             < gate.value('emergency_day_cap')) IS NOT TRUE THEN
             PERFORM gate.refuse('cap', 'The daily number of emergency searches without approval is used up.');
         END IF;
@@ -101,7 +104,7 @@ BEGIN
         PERFORM gate.refuse('approval', 'The search needs an approval by another person for exactly these parameters.');
     END IF;
     IF approval.approver IS NOT NULL AND ((SELECT count(*) FROM gate.bound b
-        WHERE b.approver = approval.approver AND b.at > clock_timestamp() - make_interval(days => 1)) < gate.value('approver_day_cap')) IS NOT TRUE THEN
+        WHERE b.approver = approval.approver AND b.at > clock_timestamp() - make_interval(hours => 24)) < gate.value('approver_day_cap')) IS NOT TRUE THEN
         PERFORM gate.refuse('cap', 'The daily number of searches of this approver is used up.');
     END IF;
     done := log.append_as_gate('search:probe:bound', jsonb_build_object(
@@ -110,9 +113,9 @@ BEGIN
         'c', jsonb_build_object('embedding', log.commitment('embedding', salt, to_json(encode(public.halfvec_send(p_probe), 'hex'))::text))));
     BEGIN
         INSERT INTO gate.bound (request, intent, requester, approver, edition, version, probe, salt, threshold, k, expires, params,
-            emergency, deadline, entry)
+            emergency, deadline, claim, entry)
         VALUES (req, p_intent, who, approval.approver, ed, found_ed.version, p_probe, salt, (e ->> 'threshold')::integer,
-            (e ->> 'k')::integer, (e ->> 'expires')::bigint, digest, emergency, due, done);
+            (e ->> 'k')::integer, (e ->> 'expires')::bigint, digest, emergency, due, sha256(p_claim_secret), done);
     EXCEPTION WHEN unique_violation THEN
         PERFORM gate.refuse('used', 'This request has been used up. Every search needs its own request.');
     END;
@@ -143,7 +146,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM unnest(p_templates, p_scores) WITH ORDINALITY AS list (t, s, place)
 $$;
 
-CREATE FUNCTION gate.execute(p_request uuid) RETURNS void
+CREATE FUNCTION gate.execute(p_request uuid, p_claim_secret bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET transform_null_equals = off AS $$
 DECLARE
     b         gate.bound;
@@ -160,8 +163,15 @@ BEGIN
     IF NOT FOUND OR (log.sequenced(b.entry) IS NOT NULL) IS NOT TRUE THEN
         PERFORM gate.refuse('bound', 'The search is not bound, or its bound entry is not in the log yet.');
     END IF;
+    IF (b.claim = sha256(p_claim_secret)) IS NOT TRUE THEN
+        PERFORM gate.refuse('claim', 'Only the worker that holds the claim of this search may run it.');
+    END IF;
     IF EXISTS (SELECT FROM gate.outcome o WHERE o.request = p_request) THEN
         PERFORM gate.refuse('executed', 'This search has been run already.');
+    END IF;
+    IF (EXISTS (SELECT FROM gate.acceptance a WHERE a.model = (log.sequenced(b.intent)) ->> 'model' AND a.verdict = 'met'
+        AND a.expires > gate.now_ms() AND a.threshold <= b.threshold)) IS NOT TRUE THEN
+        PERFORM gate.refuse('evaluation', 'The face model has no current evaluation any more that allows this threshold.');
     END IF;
     IF EXISTS (SELECT FROM gate.withdrawal w WHERE w.request = p_request) THEN
         PERFORM gate.refuse('withdrawn', 'The search was withdrawn.');
@@ -172,7 +182,7 @@ BEGIN
     SELECT * INTO v FROM gallery.version_of(b.edition, b.version);
     SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
     INTO templates, scores
-    FROM gallery.scan(b.edition, v.batch, b.version, b.probe, b.threshold, b.k) WITH ORDINALITY AS s (template, score, place);
+    FROM gallery.scan(b.edition, v.batches, b.version, b.probe, b.threshold, b.k) WITH ORDINALITY AS s (template, score, place);
     done := log.append_as_gate('search:result:stored', jsonb_build_object(
         'request', p_request, 'intent', b.intent, 'bound', b.entry, 'edition', b.edition, 'version', b.version,
         'templates', v.templates, 'threshold', b.threshold, 'k', b.k, 'method', 'exact', 'started', started,
@@ -186,18 +196,34 @@ BEGIN
     END;
 END $$;
 
--- The view entry of a reading: in the tree, fresh, of the right type, and used for one reading.
-CREATE FUNCTION gate.candidates(p_view uuid) RETURNS TABLE (rank integer, template uuid, score_milli integer, salt bytea)
+-- Sealed, or past the deadline of an emergency that nobody approved: nothing of the outcome is shown.
+CREATE FUNCTION gate.require_open(o gate.outcome) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    b gate.bound;
+BEGIN
+    SELECT * INTO b FROM gate.bound x WHERE x.request = o.request;
+    IF o.sealed IS NOT NULL OR (b.deadline IS NULL OR b.deadline > clock_timestamp()
+        OR EXISTS (SELECT FROM gate.covered_approval(b.request, b.requester, b.params))) IS NOT TRUE THEN
+        PERFORM gate.refuse('sealed', 'The result is sealed: no approval of the emergency search was filed in time.');
+    END IF;
+END $$;
+
+-- The view entry of a reading: in the tree, fresh, of the right type, used for one reading, and only by who filed it. Everybody with
+-- the application's password can read the entry; the secret of its claim is with the process that filed it.
+CREATE FUNCTION gate.candidates(p_view uuid, p_secret bytea) RETURNS TABLE (rank integer, template uuid, score_milli integer, salt bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET transform_null_equals = off AS $$
 DECLARE
     e jsonb;
     o gate.outcome;
-    b gate.bound;
 BEGIN
     PERFORM gate.require_read_committed();
     e := log.sequenced(p_view);
     IF (e IS NOT NULL AND e ->> 'type' = 'search:candidates:viewed') IS NOT TRUE THEN
         PERFORM gate.refuse('view', 'Reading candidates needs an entry of the reading in the log first.');
+    END IF;
+    IF (sha256(p_secret) = decode(e ->> 'claim', 'hex')) IS NOT TRUE THEN
+        PERFORM gate.refuse('claim', 'Only who filed this reading may open it.');
     END IF;
     IF ((e ->> 'at')::bigint > gate.now_ms() - gate.value('view_seconds') * 1000) IS NOT TRUE THEN
         PERFORM gate.refuse('view', 'The entry of this reading is too old. Open the candidates again.');
@@ -206,13 +232,9 @@ BEGIN
     IF NOT FOUND OR (log.covered(o.entry) IS NOT NULL) IS NOT TRUE THEN
         PERFORM gate.refuse('receipt', 'No receipt, no candidate: the result is not in the signed log yet.');
     END IF;
-    SELECT * INTO b FROM gate.bound x WHERE x.request = o.request;
-    IF o.sealed IS NOT NULL OR (b.deadline IS NULL OR b.deadline > clock_timestamp()
-        OR EXISTS (SELECT FROM gate.covered_approval(b.request, b.requester, b.params))) IS NOT TRUE THEN
-        PERFORM gate.refuse('sealed', 'The result is sealed: no approval of the emergency search was filed in time.');
-    END IF;
+    PERFORM gate.require_open(o);
     BEGIN
-        INSERT INTO gate.view (view, request, viewer) VALUES (p_view, o.request, (e ->> 'viewer')::uuid);
+        INSERT INTO gate.view (view, request, viewer, claim) VALUES (p_view, o.request, (e ->> 'viewer')::uuid, sha256(p_secret));
     EXCEPTION WHEN unique_violation THEN
         PERFORM gate.refuse('view', 'This entry has been used for a reading already. Open the candidates again.');
     END;
@@ -222,31 +244,41 @@ BEGIN
 END $$;
 
 -- The database's half of a photo's key, for the candidates that this reading opened and for nobody else.
-CREATE FUNCTION gate.photo_key(p_view uuid, p_template uuid) RETURNS bytea
+CREATE FUNCTION gate.photo_key(p_view uuid, p_secret bytea, p_template uuid) RETURNS bytea
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v gate.view;
+    o gate.outcome;
 BEGIN
-    SELECT * INTO v FROM gate.view x WHERE x.view = p_view;
+    PERFORM gate.require_read_committed();
+    SELECT * INTO v FROM gate.view x WHERE x.view = p_view AND x.claim = sha256(p_secret);
     IF NOT FOUND OR (v.at > clock_timestamp() - make_interval(secs => gate.value('view_seconds')::int)) IS NOT TRUE THEN
         PERFORM gate.refuse('view', 'The reading is over. Open the candidates again.');
     END IF;
-    IF (EXISTS (SELECT FROM gate.outcome o, gate.unpack(o.packed) u
-        WHERE o.request = v.request AND o.sealed IS NULL AND u.template = p_template)) IS NOT TRUE THEN
+    SELECT * INTO o FROM gate.outcome x WHERE x.request = v.request FOR SHARE;
+    PERFORM gate.require_open(o);
+    IF (EXISTS (SELECT FROM gate.unpack(o.packed) u WHERE u.template = p_template)) IS NOT TRUE THEN
         PERFORM gate.refuse('photo', 'This photo is not among the candidates that were opened.');
     END IF;
-    RETURN gallery.half_of(p_template);
+    RETURN gallery.half_of((SELECT b.edition FROM gate.bound b WHERE b.request = v.request), p_template);
 END $$;
 
-CREATE FUNCTION gate.withdraw(p_request uuid) RETURNS void
+CREATE FUNCTION gate.withdraw(p_request uuid, p_actor uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    PERFORM gate.require_read_committed();
+    IF p_request IS NULL OR p_actor IS NULL THEN
+        PERFORM gate.refuse('withdrawn', 'Name the search and who withdraws it.');
+    END IF;
+    -- Neither a binding nor an execution of this search runs beside the withdrawal.
+    PERFORM FROM gate.setting s FOR SHARE;
+    PERFORM FROM gate.bound b WHERE b.request = p_request FOR UPDATE;
     IF EXISTS (SELECT FROM gate.outcome o WHERE o.request = p_request) THEN
         PERFORM gate.refuse('executed', 'The search has been run already: it cannot be withdrawn any more.');
     END IF;
     INSERT INTO gate.withdrawal (request) VALUES (p_request) ON CONFLICT DO NOTHING;
     IF FOUND THEN
-        PERFORM log.append_as_gate('search:request:withdrawn', jsonb_build_object('request', p_request));
+        PERFORM log.append_as_gate('search:request:withdrawn', jsonb_build_object('request', p_request, 'actor', p_actor));
     END IF;
 END $$;
 
@@ -257,6 +289,7 @@ DECLARE
     late  record;
     count_ integer := 0;
 BEGIN
+    PERFORM gate.require_read_committed();
     FOR late IN
         SELECT o.request FROM gate.outcome o JOIN gate.bound b ON b.request = o.request
         WHERE o.sealed IS NULL AND b.deadline <= clock_timestamp()
@@ -299,7 +332,7 @@ BEGIN
     SELECT * INTO v FROM gallery.version_of(b.edition, b.version);
     SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
     INTO templates, scores
-    FROM gallery.scan(b.edition, v.batch, b.version, b.probe, b.threshold, b.k) WITH ORDINALITY AS s (template, score, place);
+    FROM gallery.scan(b.edition, v.batches, b.version, b.probe, b.threshold, b.k) WITH ORDINALITY AS s (template, score, place);
     SELECT count(*) INTO expunged FROM gate.unpack(o.packed) u WHERE NOT gallery.exists_still(b.edition, u.template);
     -- Of the first list, what still exists has to come back at the same place; what follows an expunged row moves up, and new
     -- rows may fill the end of a full list.
@@ -320,6 +353,6 @@ BEGIN
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION gate.bind(uuid, public.halfvec, bytea), gate.execute(uuid), gate.candidates(uuid), gate.photo_key(uuid, uuid),
-    gate.withdraw(uuid), gate.seal_overdue(), gate.replay(uuid, uuid) TO @app@;
+GRANT EXECUTE ON FUNCTION gate.bind(uuid, public.halfvec, bytea), gate.execute(uuid, bytea), gate.candidates(uuid, bytea),
+    gate.photo_key(uuid, bytea, uuid), gate.withdraw(uuid, uuid), gate.seal_overdue(), gate.replay(uuid, uuid) TO @app@;
 RESET ROLE;

@@ -15,19 +15,24 @@ CREATE INDEX sealed_record ON vault.sealed (record);
 CREATE FUNCTION vault.put(p_entry uuid, p_field text, p_record uuid, p_sealed bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- Beside the entry's own transaction only: nobody adds values to entries that are in the tree.
+    IF (p_entry IS NOT NULL AND p_record IS NOT NULL AND p_sealed IS NOT NULL AND log.sequenced(p_entry) IS NULL) IS NOT TRUE THEN
+        PERFORM gate.refuse('vault', 'Values are put into the vault together with their entry.');
+    END IF;
     INSERT INTO vault.sealed (entry, field, record, sealed) VALUES (p_entry, p_field, p_record, p_sealed);
 EXCEPTION WHEN unique_violation THEN
     PERFORM gate.refuse('vault', 'This value is in the vault already.');
 END $$;
 
--- `view` is a vault:record:viewed entry in the tree that names the entry whose values are opened, less than ten minutes old.
-CREATE FUNCTION vault.get(p_view uuid) RETURNS TABLE (entry uuid, field text, record uuid, sealed bytea)
+-- `view` is a vault:record:viewed entry in the tree that names the entry whose values are opened, less than ten minutes old; only
+-- who filed it has the secret of its claim.
+CREATE FUNCTION vault.get(p_view uuid, p_secret bytea) RETURNS TABLE (entry uuid, field text, record uuid, sealed bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     e jsonb;
 BEGIN
     e := log.sequenced(p_view);
-    IF (e IS NOT NULL AND e ->> 'type' = 'vault:record:viewed'
+    IF (e IS NOT NULL AND e ->> 'type' = 'vault:record:viewed' AND sha256(p_secret) = decode(e ->> 'claim', 'hex')
         AND (e ->> 'at')::bigint > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 600000) IS NOT TRUE THEN
         PERFORM gate.refuse('view', 'Opening sealed values needs a fresh entry of the reading in the log first.');
     END IF;
@@ -52,6 +57,6 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA vault FROM PUBLIC;
 GRANT USAGE ON SCHEMA vault TO @app@;
-GRANT EXECUTE ON FUNCTION vault.put(uuid, text, uuid, bytea), vault.get(uuid), vault.erase(uuid, uuid) TO @app@;
+GRANT EXECUTE ON FUNCTION vault.put(uuid, text, uuid, bytea), vault.get(uuid, bytea), vault.erase(uuid, uuid) TO @app@;
 
 RESET ROLE;

@@ -81,7 +81,10 @@ def test_full_tiles_are_stored_and_the_tree_goes_on_across_their_edge(as_role: O
             while sequencer.step(own, limit=100):
                 pass
             one.step(signing)
-        receipts = [storage.receipt(app, uid) for (uid,) in app.execute("SELECT uid FROM log.entry WHERE id % 61 = 0")]
+        receipts = [
+            storage.receipt(app, uid, [one.key])
+            for (uid,) in app.execute("SELECT uid FROM log.entry WHERE id % 61 = 0")
+        ]
         for receipt in receipts:
             body = app.execute(
                 "SELECT e.body FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id WHERE l.idx = %s", [receipt.index]
@@ -174,3 +177,34 @@ def test_an_export_verifies_and_one_changed_byte_does_not(
     assert main([str(tmp_path / "log"), "--key", key]) == 1
     with pytest.raises(FileExistsError):
         storage.export(as_role("reader"), tmp_path / "log")
+
+
+def test_a_note_without_a_right_signature_is_passed_over_and_signed_again(as_role: Open, tmp_path: Path) -> None:
+    """Whoever has the signer's database password, but not its key, can record a note: nobody takes it for a checkpoint."""
+    app, own, signing = as_role("app"), as_role("sequencer"), as_role("signer")
+    with open_signer(tmp_path / "signer", ORIGIN) as one:
+        append(app, 2)
+        sequencer.step(own)
+        one.step(signing)
+        append(app, 1)
+        sequencer.step(own)
+        size, root = head(app)
+        text = signer.Checkpoint(ORIGIN, size, root).text
+        for note in (text, text + "\n\u2014 " + ORIGIN + " " + "A" * 92 + "\n"):
+            signing.execute("INSERT INTO log.checkpoint (size, root, note) VALUES (%s, %s, %s)", [size, root, note])
+        assert storage.latest_checkpoint(app, [one.key]) is not None
+        assert storage.latest_checkpoint(app, [one.key])[0] == 2  # type: ignore[index]
+        assert one.step(signing) == 3
+        assert storage.latest_checkpoint(app, [one.key])[0] == 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize("part", ["size", "root"])
+def test_a_note_that_says_something_else_than_its_row_is_refused(as_role: Open, tmp_path: Path, part: str) -> None:
+    app, own, signing = as_role("app"), as_role("sequencer"), as_role("signer")
+    append(app, 2)
+    sequencer.step(own)
+    size, root = head(app)
+    lie = signer.Checkpoint(ORIGIN, size + 1, root) if part == "size" else signer.Checkpoint(ORIGIN, size, b"\1" * 32)
+    with pytest.raises(psycopg.Error) as caught:
+        signing.execute("INSERT INTO log.checkpoint (size, root, note) VALUES (%s, %s, %s)", [size, root, lie.text])
+    assert caught.value.sqlstate == "GC403"
