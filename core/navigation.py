@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -15,22 +17,28 @@ from core import access
 
 @dataclass(frozen=True)
 class Place:
-    """One entry of the navigation. `url_name` takes no arguments; who sees it follows from what its view declares."""
+    """One entry of the navigation. `url_name` takes no arguments; who sees it follows from what its view declares.
+
+    `waiting` counts what waits there for a person; the start page says so.
+    """
 
     order: int
     label: str
     description: str
     url_name: str
+    waiting: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True)
 class Link:
-    """A place as a page shows it."""
+    """A place as a page shows it. `current`: the page is this place or below it. `waiting` counts when it is called."""
 
     label: str
     description: str
     url: str
     url_name: str
+    current: bool = False
+    waiting: Callable[[], int] = field(default=lambda: 0, repr=False)
 
 
 _places: list[Place] = []
@@ -42,17 +50,19 @@ def register(*places: Place) -> None:
     _places.sort(key=lambda place: place.order)
 
 
-def links(user: AbstractBaseUser | AnonymousUser) -> list[Link]:
-    """The places that this person may open, in order."""
+def links(user: AbstractBaseUser | AnonymousUser, path: str = "") -> list[Link]:
+    """The places that this person may open, in order. `path` is the address of the page that shows them."""
     found = []
     for place in _places:
         url = reverse(place.url_name)
         wanted = access.declared(resolve(url).func)
         if user.is_authenticated and wanted is not None and wanted.allows(user):
-            found.append(Link(place.label, place.description, url, place.url_name))
+            waiting = partial(place.waiting, user) if place.waiting is not None else lambda: 0
+            current = path.startswith(url)
+            found.append(Link(place.label, place.description, url, place.url_name, current, waiting))
     return found
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Context processor: `navigation` is looked up only when a template asks for it."""
-    return {"navigation": lambda: links(request.user)}
+    return {"navigation": lambda: links(request.user, request.path)}

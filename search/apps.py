@@ -9,13 +9,13 @@ class SearchConfig(AppConfig):
     def ready(self) -> None:
         """Register the handlers of this app's jobs, and its places in the navigation."""
         from core.navigation import Place, register
-        from search import enrolment, intake, life  # noqa: F401
+        from search import enrolment, intake, life, waiting  # noqa: F401
 
         register(
-            Place(10, "Cases", "Your cases. Nothing is searched outside one.", "cases"),
-            Place(20, "Searches", "What was requested, and how far it has come.", "searches"),
-            Place(30, "Approvals", "Requests and photos that wait for you.", "approvals"),
-            Place(35, "Held searches", "Requests that a rule has stopped, for you to decide.", "holds"),
+            Place(10, "Cases", "Your cases. Nothing is searched outside one.", "cases", waiting.cases),
+            Place(20, "Searches", "What was requested, and how far it has come.", "searches", waiting.drafts),
+            Place(30, "Approvals", "Requests and photos that wait for you.", "approvals", waiting.approvals),
+            Place(35, "Held searches", "Requests that a rule has stopped, for you to decide.", "holds", waiting.holds),
             Place(40, "Candidates", "Finished searches whose candidates you may read.", "readings"),
             Place(50, "Galleries", "Who can be found, why, and for how long.", "galleries"),
             Place(70, "Limits", "Thresholds and limits that no search gets past.", "limits"),

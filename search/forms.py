@@ -6,7 +6,6 @@ So almost no field is required here: an empty one goes to the rules, which say w
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -60,6 +59,13 @@ def _choose(found: Iterable[tuple[str, Any]]) -> Choices:
 def _asked(field: forms.Field) -> Any:
     field.asked = True  # type: ignore[attr-defined]
     return field
+
+
+class OpenChoiceField(forms.ChoiceField):
+    """A choice whose answer the rules judge: what is on no list is refused by them, with an entry of the log."""
+
+    def valid_value(self, value: Any) -> bool:
+        return True
 
 
 class OfficersField(forms.MultipleChoiceField):
@@ -128,12 +134,12 @@ class SearchForm(ServiceForm):
         )
     )
     offence = _asked(
-        forms.ChoiceField(
+        OpenChoiceField(
             required=False, choices=offence_choices, help_text="The offence of the case, as the case was opened."
         )
     )
-    purpose = _asked(forms.ChoiceField(required=False, choices=lambda: _choose(choices(PURPOSES))))
-    legal_basis = _asked(forms.ChoiceField(required=False, choices=lambda: _choose(choices(LEGAL_BASES))))
+    purpose = _asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(PURPOSES))))
+    legal_basis = _asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(LEGAL_BASES))))
     justification = _asked(
         forms.CharField(
             required=False,
@@ -154,16 +160,16 @@ class SearchForm(ServiceForm):
     probe = _asked(
         forms.FileField(
             required=False,
-            label="Photo",
+            label="Photo file",
             help_text="JPEG, PNG or WebP, at most 25 MB. Position data and other metadata are removed.",
             widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
         )
     )
     probe_kind = _asked(
-        forms.ChoiceField(required=False, label="What the photo is", choices=lambda: _choose(choices(PROBE_KINDS)))
+        OpenChoiceField(required=False, label="What the photo is", choices=lambda: _choose(choices(PROBE_KINDS)))
     )
     chosen_face = forms.IntegerField(required=False, label="Face to search for", widget=forms.HiddenInput)
-    attachment_kind = forms.ChoiceField(
+    attachment_kind = OpenChoiceField(
         required=False, label="What the document is", choices=lambda: _choose(choices(ATTACHMENT_KINDS))
     )
     attachments = forms.FileField(
@@ -172,7 +178,7 @@ class SearchForm(ServiceForm):
         help_text="A court order, warrant or other authority: PDF, JPEG or PNG, at most 20 MB.",
         widget=forms.FileInput(attrs={"accept": "application/pdf,image/jpeg,image/png"}),
     )
-    gallery = _asked(forms.ChoiceField(required=False))
+    gallery = _asked(OpenChoiceField(required=False))
     k = forms.IntegerField(
         required=False,
         label="Longest list of candidates",
@@ -197,22 +203,18 @@ class SearchForm(ServiceForm):
         """What was typed, for the services: also when a field could not be read (then as if it were empty)."""
         values = self.cleaned_data
         threshold = values.get("threshold")
-        # What is not in a list is judged by the rules, and kept as it was sent.
-        sent = {
-            name: values.get(name) or self._sent(name)
-            for name in ("offence", "purpose", "legal_basis", "probe_kind", "gallery")
-        }
         return RequestFields(
             case_number=values.get("case_number", ""),
             justification=values.get("justification", ""),
             emergency=bool(values.get("emergency")),
             k=values.get("k"),
             threshold=None if threshold is None else int(threshold * _MICRO),
-            **sent,
+            offence=values.get("offence", ""),
+            purpose=values.get("purpose", ""),
+            legal_basis=values.get("legal_basis", ""),
+            probe_kind=values.get("probe_kind", ""),
+            gallery=values.get("gallery", ""),
         )
-
-    def _sent(self, name: str) -> str:
-        return re.sub(r"[^\w.:-]", "", str(self.data.get(self.add_prefix(name), "")))[:80]
 
     def refuse_each(self, refusals: Iterable[Any]) -> None:
         """Put the sentences of refused rules at their fields; those without a field stand above the form."""
@@ -291,7 +293,7 @@ class ApproverForm(SecretForm):
     approver = _asked(
         forms.ChoiceField(required=False, help_text="Somebody else, who is with you and types the secret.")
     )
-    field_order = ("approver", "secret")
+    field_order: Sequence[str] = ("approver", "secret")
 
     def __init__(self, *args: Any, approvers: Sequence[User], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

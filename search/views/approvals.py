@@ -46,7 +46,7 @@ def approval(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     """One request: everything that the approval covers; POST approves it."""
     by = person(request)
     found = _shown(by, search_id)
-    form = SecretForm(request.POST or None)
+    form = SecretForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             done = approvals.approve(by=by, request=found, secret=form.cleaned_data["secret"])
@@ -85,7 +85,7 @@ def photo_accept(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     """A photo below the quality limits: look at it, accept it with a reason, or leave it."""
     by = person(request)
     found = selectors.request(by, search_id)
-    form = NoteForm(request.POST or None)
+    form = NoteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             requests.override_quality(by=by, request=found, note=form.cleaned_data["note"])

@@ -51,7 +51,7 @@ def case_open(request: HttpRequest) -> HttpResponse:
     by = person(request)
     permissions.check_can_open_case(by)
     assigns = has(by, Permission.CONFIRM_CASES)
-    form = CaseForm(request.POST or None, by=by, officers=_officers(by), assigns=assigns)
+    form = CaseForm(request.POST if request.method == "POST" else None, by=by, officers=_officers(by), assigns=assigns)
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
         try:

@@ -44,7 +44,7 @@ def gallery_list(request: HttpRequest) -> HttpResponse:
 def gallery_create(request: HttpRequest) -> HttpResponse:
     """A new gallery without photos."""
     by = person(request)
-    form = GalleryForm(request.POST or None)
+    form = GalleryForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         values = form.cleaned_data
         try:

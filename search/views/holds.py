@@ -39,7 +39,7 @@ def hold(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     found = selectors.request(by, search_id)
     if found.state == RequestState.DRAFT:
         raise NotFound("There is no such search for you.")
-    form = NoteForm(request.POST or None)
+    form = NoteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         clears = request.POST.get("do") == "clear"
         decide = holds.clear if clears else holds.uphold

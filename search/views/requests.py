@@ -68,7 +68,10 @@ def search_edit(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
         return _save(request, draft)
     if draft.state != RequestState.DRAFT:
         return redirect("search", search_id=draft.pk)
-    form = SearchForm(galleries=selectors.galleries(by), initial=SearchForm.initial_of(requests.typed(draft)))
+    initial = SearchForm.initial_of(requests.typed(draft))
+    if draft.gallery_id is not None:  # typed by its name, as commands do
+        initial["gallery"] = str(draft.gallery_id)
+    form = SearchForm(galleries=selectors.galleries(by), initial=initial)
     return _page(request, draft, form)
 
 
@@ -242,7 +245,16 @@ def _asked(by: User, purpose: str, offence: str, emergency: bool) -> dict[str, A
     try:
         pack = law.pack(by.agency.law_pack if by.agency else "", timezone.now())
     except NoLawPack as reason:
-        return {"pack": None, "pack_problem": str(reason), "asked": [], "asked_of": {}, "asked_fields": [], "least": 0}
+        return {
+            "pack": None,
+            "pack_problem": str(reason),
+            "asked": [],
+            "asked_of": dict.fromkeys(SearchForm.base_fields, ()),
+            "asked_fields": [],
+            "least": 0,
+            "purpose_note": "",
+            "offence_note": "",
+        }
     asked = law.requirements(pack, purpose, offence, emergency=emergency)
     asked_of: dict[str, list[Requirement]] = {name: [] for name in SearchForm.base_fields}
     for requirement in asked:

@@ -160,15 +160,32 @@ def _readable(by: User, search_id: uuid.UUID) -> SearchRequest:
 
 def _path(found: SearchRequest) -> dict[str, Any]:
     job = Job.objects.filter(kind=SEARCH, subject=found.pk).order_by("-created_at").first()
-    path = [] if found.state == RequestState.DRAFT else [*steps.steps(found), *_afterwards(found)]
+    path = [] if found.state == RequestState.DRAFT else [*_with_rules(found), *_afterwards(found)]
+    people = _who(found)
     moving = found.state in _MOVING
     return {
         "search": found,
-        "path": path,
+        "path": [(step, people.get(step.entry)) for step in path],
         "job": job if moving else None,
         "moving": moving,
         "waits": found.state in states.WAITING and not moving,
     }
+
+
+def _with_rules(found: SearchRequest) -> list[Step]:
+    """The steps as the log has them, and between request and approval the rules, which answered as it was submitted."""
+    requested, *others = steps.steps(found)
+    if requested.state is not Progress.DONE:
+        return [requested, *others]
+    held = " Counsel has to look at it first." if found.held_reasons else ""
+    rules = Step(
+        "rules",
+        f"Rules: {found.law_pack.capitalize()}",
+        Progress.DONE,
+        requested.at,
+        sentence=f"None stood against it.{held}",
+    )
+    return [requested, rules, *others]
 
 
 def _afterwards(found: SearchRequest) -> list[Step]:
@@ -184,6 +201,18 @@ def _afterwards(found: SearchRequest) -> list[Step]:
             sentence="What other evidence showed, and what became of the case.",
         ),
     ]
+
+
+def _who(found: SearchRequest) -> dict[uuid.UUID | None, User]:
+    """Who is named by the entries of a search: whoever requested, cleared, approved or read."""
+    named: dict[uuid.UUID | None, str] = {}
+    with database.connect("app") as own:
+        for entry in trail.entries(own, found.id):
+            who = entry.fields.get("approver") or entry.fields.get("viewer") or entry.fields.get("actor")
+            if who:
+                named[entry.id] = who
+    people = {str(one.pk): one for one in User.objects.filter(pk__in=set(named.values()))}
+    return {entry: people[who] for entry, who in named.items() if who in people}
 
 
 def _words(found: SearchRequest) -> str | None:

@@ -1,0 +1,119 @@
+"""Every page of the site that a person can open, and who opens it: what the browser tests walk through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from core.models import User
+from tests.browser.world import World
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page: `who` opens `path` and sees `heading`. `act` is a button pressed first, where the page is the answer to it."""
+
+    name: str
+    who: Callable[[World], User | None]
+    path: Callable[[World], str]
+    heading: str
+    act: str = ""
+    status: int = 200
+
+
+def _address(name: str, key: str = "") -> Callable[[World], str]:
+    def find(world: World) -> str:
+        return reverse(name, args=[world.searches[key].pk] if key else [])
+
+    return find
+
+
+def _olivia(world: World) -> User:
+    return world.cast.olivia
+
+
+def _sam(world: World) -> User:
+    return world.cast.sam
+
+
+def _erin(world: World) -> User:
+    return world.cast.erin
+
+
+def _cora(world: World) -> User:
+    return world.cast.cora
+
+
+def _carl(world: World) -> User:
+    return world.cast.carl
+
+
+def _ada(world: World) -> User:
+    return world.cast.ada
+
+
+def _bea(world: World) -> User:
+    return world.cast.bea
+
+
+def _nobody(world: World) -> None:
+    return None
+
+
+VISITS = [
+    Visit("sign-in", _nobody, _address("account_login"), "Sign in"),
+    Visit("home", _olivia, _address("home"), "Welcome"),
+    Visit("account", _sam, _address("my_account"), "My account"),
+    Visit("password", _olivia, _address("account_change_password"), "Change your password"),
+    Visit("second-factors", _olivia, _address("mfa_index"), ""),
+    Visit("people", _ada, _address("people"), "People"),
+    Visit("person-add", _ada, _address("person_add"), "Add a person"),
+    Visit("person", _ada, lambda w: reverse("person", args=[w.cast.olivia.pk]), "Olivia Orr"),
+    Visit("cases-officer", _olivia, _address("cases"), "Cases"),
+    Visit("cases-supervisor", _sam, _address("cases"), "Cases"),
+    Visit("case-open", _sam, _address("case_open"), "Open a case"),
+    Visit("case-open-wrong", _sam, _address("case_open"), "Open a case", act="Open case", status=422),
+    Visit("case-officer", _olivia, lambda w: reverse("case", args=[w.stage.case.pk]), "Case 2026-00147"),
+    Visit("case-supervisor", _sam, lambda w: reverse("case", args=[w.stage.case.pk]), "Case 2026-00147"),
+    Visit("case-unconfirmed", _sam, lambda w: reverse("case", args=[w.unconfirmed.pk]), "Case 2026-00163"),
+    Visit("case-closed", _sam, lambda w: reverse("case", args=[w.closed.pk]), "Case 2025-01178"),
+    Visit("searches", _olivia, _address("searches"), "Searches"),
+    Visit("search-new", _olivia, _address("search_new"), "Request a search"),
+    Visit("search-draft", _olivia, _address("search_edit", "several"), "Request a search"),
+    Visit("search-checking", _olivia, _address("search_edit", "checking"), "Request a search"),
+    Visit(
+        "search-refused-form", _olivia, _address("search_edit", "empty"), "Request a search",
+        act="Request this search", status=422,
+    ),
+    Visit("status-waiting", _olivia, _address("search", "waiting"), "Search"),
+    Visit("status-done", _olivia, _address("search", "done"), "Search"),
+    Visit("status-refused", _olivia, _address("search", "upheld"), "Search"),
+    Visit("status-emergency", _olivia, _address("search", "emergency"), "Search"),
+    Visit("status-withdrawn", _olivia, _address("search", "withdrawn"), "Search"),
+    Visit("status-board", _bea, _address("search", "done"), "Search"),
+    Visit("approvals", _sam, _address("approvals"), "Approvals"),
+    Visit("approval", _sam, _address("approval", "waiting"), "Approve search"),
+    Visit(
+        "approval-wrong", _sam, _address("approval", "waiting"), "Approve search", act="Approve this search", status=422
+    ),
+    Visit("holds", _cora, _address("holds"), "Held searches"),
+    Visit("hold", _cora, _address("hold", "held"), "Held search"),
+    Visit("readings", _erin, _address("readings"), "Candidates to read"),
+    Visit("candidates-closed", _erin, _address("candidates", "done"), "Candidates of search"),
+    Visit("candidates", _erin, _address("candidates", "done"), "candidate", act="Open the candidates"),
+    Visit("no-candidate", _erin, _address("candidates", "nobody"), "No candidate", act="Open the candidates"),
+    Visit("galleries", _carl, _address("galleries"), "Galleries"),
+    Visit("gallery-create", _carl, _address("gallery_create"), "Create a gallery"),
+    Visit("gallery", _carl, lambda w: reverse("gallery", args=[w.stage.gallery.pk]), "bookings"),
+    Visit("limits", _ada, _address("limits"), "Thresholds and limits"),
+    Visit("law-packs", _olivia, _address("law_packs"), "Which rules hold"),
+    Visit("law-pack", _olivia, lambda w: reverse("law_pack", args=["utah"]), "Utah"),
+    Visit("limitations", _olivia, _address("limitations"), "Limitations"),
+    Visit("log", _bea, _address("log_entries"), "The log"),
+    Visit("log-health", _olivia, _address("log_health"), "State of the log"),
+    Visit("log-check", _olivia, _address("log_check"), "Checking the log"),
+    Visit("not-allowed", _olivia, _address("approvals"), "Not allowed", status=403),
+    Visit("not-found", _olivia, lambda w: "/nothing/here/", "Not found", status=404),
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""Something to see on every page: a case in every state, a search in every state, a draft with several faces."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from core.portraits import portrait_jpeg
+from search import cases, holds, intake, requests
+from search.models import Case, SearchRequest
+from tests.people import Cast
+from tests.search.stage import OTHER_STORY, PEOPLE, STRANGER, Stage
+from tests.search.stage import build as build_stage
+
+WATCHING = (
+    "Somebody threw a stone through the window of the town hall during the demonstration on Saturday. The photo shows "
+    "people who attended the protest march against the new road; we want to know who took part in the rally and who "
+    "spoke there, so that we can talk to each of them."
+)
+
+
+@dataclass
+class World:
+    stage: Stage
+    unconfirmed: Case
+    closed: Case
+    searches: dict[str, SearchRequest] = field(default_factory=dict)
+
+    @property
+    def cast(self) -> Cast:
+        return self.stage.cast
+
+
+def several_faces() -> bytes:
+    """JPEG with three people side by side."""
+    parts = [Image.open(io.BytesIO(portrait_jpeg(person, 1))).convert("RGB") for person in PEOPLE]
+    height = min(part.height for part in parts)
+    row = Image.new("RGB", (sum(part.width for part in parts), height))
+    at = 0
+    for part in parts:
+        row.paste(part.crop((0, 0, part.width, height)), (at, 0))
+        at += part.width
+    written = io.BytesIO()
+    row.save(written, "JPEG", quality=92)
+    return written.getvalue()
+
+
+def build(cast: Cast) -> World:
+    """The stage, and around it what the pages show. Takes some seconds: faces are really found and searched."""
+    stage = build_stage(cast)
+    unconfirmed = cases.open_case(by=cast.oscar, number="2026-00163", offence="arson_occupied")
+    closed = cases.open_case(by=cast.sam, number="2025-01178", offence="kidnapping", officers=[cast.olivia, cast.oscar])
+    cases.close(by=cast.sam, case=closed)
+    world = World(stage, unconfirmed, closed)
+    found = world.searches
+    found["done"] = stage.done()
+    found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)
+    found["waiting"] = stage.submitted(PEOPLE[1])
+    found["held"] = stage.submitted(PEOPLE[2], justification=WATCHING)
+    found["upheld"] = holds.uphold(
+        by=cast.cora, request=stage.submitted(PEOPLE[2], justification=WATCHING), note="A march is no crime."
+    )
+    found["emergency"] = stage.submitted(PEOPLE[1], purpose="imminent_threat", emergency=True)
+    found["withdrawn"] = requests.withdraw(by=cast.olivia, request=stage.submitted(PEOPLE[2]))
+    found["several"] = stage.drafted(data=several_faces())
+    requests.fill_in(by=cast.olivia, request=found["several"], fields=stage.fields())
+    requests.attach(
+        by=cast.olivia, request=found["several"], kind="other", name="witness statement.pdf", data=b"%PDF-1.4\n%%EOF\n"
+    )
+    found["empty"] = requests.draft(by=cast.olivia)
+    found["checking"] = intake.receive(by=cast.olivia, data=portrait_jpeg(PEOPLE[0], 1), send=False)
+    return world
