@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
 from audit.log import entries, journal, verifier_keys
@@ -52,10 +54,12 @@ def size(connection: psycopg.Connection) -> int:
     return int(row[0])
 
 
-def test_nothing_is_served_before_the_first_checkpoint(cast: Cast, client: Client) -> None:
+def test_nothing_is_served_before_the_first_key_and_the_first_checkpoint(cast: Cast, client: Client) -> None:
     head = bearer(cast.bea)
-    for path in ("checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"):
-        assert client.get(f"/log/{path}", headers=head).status_code == 404
+    paths = ("checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1")
+    assert [client.get(f"/log/{path}", headers=head).status_code for path in paths] == [503] * 3
+    call_command("log_key", stdout=io.StringIO())
+    assert [client.get(f"/log/{path}", headers=head).status_code for path in paths] == [404] * 3
 
 
 def test_headers_are_those_of_the_format(cast: Cast, client: Client, pump: Pump) -> None:
