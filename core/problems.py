@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 import psycopg
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -47,6 +47,8 @@ CODES: Mapping[int, str] = {
     503: "unavailable",
 }
 REFUSED = "refused"
+# The SQLSTATE by which the log and the gate say that they take nothing now: the log is frozen.
+_CLOSED = "GC503"
 NOT_ALLOWED = "Your role does not allow this. Ask your administrator which role you need."
 NOT_FOUND = "There is nothing at this address, or nothing that you may see. Check the address."
 DOWN = "The database or the log does not answer, so nothing was done. Try again in a minute."
@@ -64,6 +66,9 @@ def describe(error: BaseException) -> tuple[int, str] | None:
         return error.status, error.sentence
     if isinstance(error, LogUnavailable):
         return 503, str(error)
+    refusal = error.__cause__ if isinstance(error, DatabaseError) else error
+    if isinstance(refusal, psycopg.Error) and refusal.sqlstate == _CLOSED:
+        return 503, refusal.diag.message_primary or DOWN
     # Django's connection, and the own ones on which entries and acts of the gate are committed.
     if isinstance(error, (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)):
         return 503, DOWN

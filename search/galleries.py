@@ -105,8 +105,10 @@ def register_edition(*, by: User | None, gallery: Gallery, face_model: FaceModel
 
 
 def switch_edition(*, by: User | None, gallery: Gallery, edition: int, approver: User, secret: str) -> None:
-    """Make another edition the one that is searched. Raises NotAllowed, Invalid for the secret, Conflict."""
+    """Make another edition the one that is searched. Raises NotAllowed, NotFound, Invalid for the secret, Conflict."""
     permissions.check_can_keep_galleries(by, gallery.agency_id)
+    if all(edition != one.edition for one in editions(gallery)):
+        raise NotFound("This gallery has no such edition.")
     wanted = params.switch_edition(gallery=gallery.id, edition=edition)
     proposal = propose(by=by, act="gallery:switch_edition", params=wanted, approver=approver, secret=secret)
     with gate_sentences():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.models import Agency, JobState, User
@@ -20,24 +21,22 @@ class PersonOut(serializers.Serializer):
     full_name = serializers.CharField()
 
 
-class PersonNamed(serializers.CharField):
+@extend_schema_field({"type": "string", "maxLength": 150, "description": "A username."})
+class PersonNamed(serializers.Field[User, Any, str, User]):
     """Somebody of one's own agency (of any, for people without one), named by username."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"nobody": "There is nobody with this username here."}
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"max_length": 150, **options})
-
-    def to_internal_value(self, data: Any) -> Any:
-        username = super().to_internal_value(data)
+    def to_internal_value(self, data: Any) -> User:
+        username = serializers.CharField(max_length=150).run_validation(data)
         by: User = self.context["by"]
         found = _colleagues(by).filter(username__iexact=username).first()
         if found is None:
             self.fail("nobody")
         return found
 
-    def to_representation(self, value: Any) -> str:
-        return str(value.username)
+    def to_representation(self, value: User) -> str:
+        return value.username
 
 
 def _colleagues(by: User) -> QuerySet[User]:

@@ -51,7 +51,7 @@ class JSON(parsers.JSONParser):
         except RecursionError:
             raise ParseError("The JSON is nested too deeply.") from None
         except ValueError as error:
-            raise ParseError(f"This is not JSON: {error}") from None
+            raise ParseError(f"This is not JSON: {error}.") from None
 
 
 class Table(JSON):
