@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,23 @@ PEOPLE = (0, 1, 2)
 STRANGER = 7
 
 
+@cache
+def photo_of(person: int) -> bytes:
+    """Photo 1 of a person, as it is searched for."""
+    return portrait_jpeg(person, 1)
+
+
+@cache
+def enrolled(person: int) -> tuple[bytes, bytes, bytes, np.ndarray]:
+    """Photo 0 of a person: the file, its clean form, its aligned crop and its embedding; computed once a test process."""
+    engine = face_models.engine()
+    data = portrait_jpeg(person, 0)
+    rgb = decode(data).rgb
+    [face] = engine.detect(rgb)
+    crop = encode_pixels(engine.aligned_crop(rgb, face), format="PNG")
+    return data, encode_pixels(rgb), crop, engine.embed(rgb, face)
+
+
 @dataclass
 class Stage:
     cast: Cast
@@ -71,7 +89,7 @@ class Stage:
 
     def drafted(self, person: int = PEOPLE[0], by: User | None = None, data: bytes | None = None) -> SearchRequest:
         """A draft with a checked photo: photo 1 of a person whose photo 0 is enrolled."""
-        given = portrait_jpeg(person, 1) if data is None else data
+        given = photo_of(person) if data is None else data
         request = intake.receive(by=by or self.cast.olivia, data=given, send=False)
         return self.checked(request)
 
@@ -136,7 +154,6 @@ class Stage:
 
     def enrol(self, people: tuple[int, ...] = PEOPLE) -> None:
         """Photo 0 of each, as one sealed batch."""
-        engine = face_models.engine()
         edition = galleries.current_edition(self.gallery)
         assert edition is not None
         now = timezone.now()
@@ -154,20 +171,18 @@ class Stage:
         with database.connect("app") as own:
             batch = client.open_batch(own, edition.edition, hashlib.sha256(secret).digest())
             for person in people:
-                data = portrait_jpeg(person, 0)
-                rgb = decode(data).rgb
-                [face] = engine.detect(rgb)
+                data, photo, crop, vector = enrolled(person)
                 template, identity = uuid.uuid4(), galleries.person(self.gallery, f"G{person:04d}")
                 half = photos.new_half()
                 photos.write(
                     template,
                     database_half=half,
                     store_half=keystore.create(template),
-                    photo=encode_pixels(rgb),
-                    crop=encode_pixels(engine.aligned_crop(rgb, face), format="PNG"),
+                    photo=photo,
+                    crop=crop,
                 )
                 own.execute("INSERT INTO gallery.photo_half VALUES (%s, %s, %s)", [edition.edition, template, half])
-                rows.append((template, identity, engine.embed(rgb, face)))
+                rows.append((template, identity, vector))
                 self.templates[person] = template
                 EnrolledPhoto.objects.create(
                     template=template,
