@@ -1,6 +1,6 @@
-"""Every page, in a browser, wide and narrow: it opens, nothing complains, axe finds nothing, nothing runs over the edge.
+"""Every page, in a browser, wide and light, narrow and dark: it opens, nothing complains, axe finds nothing, nothing runs over the edge.
 
-With GLASSCASE_TEST_SCREENSHOTS=DIRECTORY each page is also photographed there.
+With SCREENSHOTS_OF_PAGES=DIRECTORY each page is also photographed there.
 """
 
 from __future__ import annotations
@@ -39,14 +39,16 @@ def violations(page: Any) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize(("size", "viewport"), [("desktop", DESKTOP), ("phone", PHONE)])
-def test_every_page_opens_reads_and_fits(tab: Tab, world: World, size: str, viewport: dict[str, int]) -> None:
+@pytest.mark.parametrize(("size", "viewport", "scheme"), [("desktop", DESKTOP, "light"), ("phone", PHONE, "dark")])
+def test_every_page_opens_reads_and_fits(
+    tab: Tab, world: World, size: str, viewport: dict[str, int], scheme: str
+) -> None:
     wrong: dict[str, list[str]] = {}
     pages: dict[Any, Any] = {}  # one for each person: signing in again and again takes longer than looking
     for one in VISITS:
         who = one.who(world)
         if who not in pages:
-            pages[who] = tab(who, viewport)
+            pages[who] = tab(who, viewport, color_scheme=scheme)
         page = pages[who]
         visit(page, world, one)
         found = violations(page)
