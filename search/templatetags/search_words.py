@@ -64,6 +64,12 @@ def attachment_kind(code: str) -> str:
 
 
 @register.filter
+def plain(code: str) -> str:
+    """A code that is made of words: "cannot_be_shown" is "Cannot be shown"."""
+    return code.replace("_", " ").capitalize()
+
+
+@register.filter
 def state_shape(state: str) -> str:
     """The shape that repeats a request's state: good, warn, bad, ended."""
     return _SHAPES.get(RequestState(state), "")
