@@ -57,7 +57,7 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "search:case:imported": "{case} was imported, offence {offence}.",
     "search:case:opened": "{case} was opened, offence {offence}; confirmed at once: {confirmed}.",
     "search:case:confirmed": "{case} was confirmed.",
-    "search:case:assigned": "{officers} were assigned to {case}.",
+    "search:case:assigned": "Assigned to {case}: {officers}.",
     "search:case:closed": "{case} was closed.",
     "search:case:reopened": "{case} was reopened.",
     "search:request:submitted": (

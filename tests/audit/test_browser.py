@@ -187,7 +187,7 @@ def test_an_erased_value_stays_erased_and_a_changed_one_is_shown_as_such(
     pump()
     keystore.destroy(record)
     page = board.post(reverse("log_entry_open", args=[erased])).content.decode()
-    assert "its key was destroyed" in page
+    assert "Its key was destroyed" in page
     assert "limps" not in page
     forged = json.dumps({"field": "note", "salt": "00" * 32, "value": "something else"}).encode()
     as_superuser.execute(
