@@ -6,7 +6,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.log import signer
+from audit.log import signer, verifier_keys
 from core import process, state
 
 
@@ -16,6 +16,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with signer.open_signer(state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN) as signing:
+                verifier_keys.publish(signing.key)
 
                 def step(connection: psycopg.Connection) -> None:
                     signing.step(connection)

@@ -208,3 +208,17 @@ def test_a_note_that_says_something_else_than_its_row_is_refused(as_role: Open, 
     with pytest.raises(psycopg.Error) as caught:
         signing.execute("INSERT INTO log.checkpoint (size, root, note) VALUES (%s, %s, %s)", [size, root, lie.text])
     assert caught.value.sqlstate == "GC403"
+
+
+def test_the_signer_publishes_its_public_key_where_others_look(tmp_path: Path, settings: Any) -> None:
+    from audit.log import verifier_keys
+
+    settings.GLASSCASE_LOG_VKEYS = str(tmp_path / "log.vkeys")
+    with open_signer(tmp_path / "signer", ORIGIN) as one:
+        verifier_keys.publish(one.key)
+        verifier_keys.publish(one.key)
+        assert verifier_keys.published() == [one.key]
+    assert (tmp_path / "log.vkeys").stat().st_mode & 0o777 == 0o644
+    settings.GLASSCASE_LOG_VKEYS = str(tmp_path / "elsewhere")
+    with pytest.raises(verifier_keys.NoVerifierKey):
+        verifier_keys.published()
