@@ -220,6 +220,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_USER_MODEL_EMAIL_FIELD = None
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = True
+# A session ends with the browser: nobody is asked whether to stay signed in.
+ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_ADAPTER = "core.sign_in.AccountAdapter"
 # Against floods of failed sign-ins, each of which is an entry of the log. Per web process; the lock-out below is shared.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -161,6 +161,8 @@ def _readable(by: User, search_id: uuid.UUID) -> SearchRequest:
 def _path(found: SearchRequest) -> dict[str, Any]:
     job = Job.objects.filter(kind=SEARCH, subject=found.pk).order_by("-created_at").first()
     path = [] if found.state == RequestState.DRAFT else [*_with_rules(found), *_afterwards(found)]
+    if found.state in states.FINAL and found.state != RequestState.DONE:
+        path = [_ended(found, step) for step in path]
     people = _who(found)
     moving = found.state in _MOVING
     return {
@@ -172,18 +174,25 @@ def _path(found: SearchRequest) -> dict[str, Any]:
     }
 
 
+def _ended(found: SearchRequest, step: Step) -> Step:
+    """A step of a request that has ended: says why it stopped here, and promises nothing that was to come."""
+    if step.state is Progress.STOPPED:
+        return replace(step, sentence=found.problem or states.said(found.state))
+    return replace(step, sentence="") if step.state in (Progress.LATER, Progress.LEFT_OUT) else step
+
+
 def _with_rules(found: SearchRequest) -> list[Step]:
     """The steps as the log has them, and between request and approval the rules, which answered as it was submitted."""
     requested, *others = steps.steps(found)
     if requested.state is not Progress.DONE:
         return [requested, *others]
-    held = " Counsel has to look at it first." if found.held_reasons else ""
+    said = "None refused it; its wording asks for counsel." if found.held_reasons else "None stood against it."
     rules = Step(
         "rules",
         f"Rules: {found.law_pack.capitalize()}",
         Progress.DONE,
         requested.at,
-        sentence=f"None stood against it.{held}",
+        sentence=said,
     )
     return [requested, rules, *others]
 

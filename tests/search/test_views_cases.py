@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -169,6 +170,29 @@ def test_everybody_signed_in_reads_the_law_packs(cast: Cast) -> None:
     assert "RCW 43.386" in page
     assert "heck the primary text" in page
     assert signed_in(cast.axel).get(reverse("law_pack", args=["atlantis"])).status_code == 404
+
+
+def test_a_demonstration_says_on_every_page_that_its_people_are_generated(cast: Cast, settings: Any) -> None:
+    client = signed_in(cast.olivia)
+    assert "generated people" not in client.get(reverse("home")).content.decode()
+    settings.GLASSCASE_DEMO = True
+    for page in (client.get(reverse("home")), client.get("/nothing/here/"), Client().get(reverse("account_login"))):
+        assert "generated people" in page.content.decode()
+
+
+def test_the_start_page_says_what_waits(cast: Cast) -> None:
+    cases.open_case(by=cast.oscar, number="2026-12", offence="robbery")
+    assert "1 waits" in signed_in(cast.sam).get(reverse("home")).content.decode()
+    assert "waits" not in signed_in(cast.olivia).get(reverse("home")).content.decode()
+
+
+def test_no_page_has_inline_style_or_script(cast: Cast) -> None:
+    for user, name in ((cast.olivia, "search_new"), (cast.ada, "limits"), (cast.sam, "home")):
+        page = signed_in(user).get(reverse(name)).content.decode()
+        assert " style=" not in page
+        assert "<style" not in page
+        assert not re.search(r"<script(?![^>]* src=)", page)
+        assert not re.search(r"\son[a-z]+=", page)
 
 
 def test_an_unknown_thing_is_not_found_on_every_page(cast: Cast) -> None:

@@ -103,7 +103,10 @@ def test_turning_down_needs_a_reason(stage: Stage) -> None:
     request.refresh_from_db()
     assert request.state == "rejected"
     assert client.post(address, {"note": "Again."}).status_code == 409
-    assert "turned it down" in signed_in(stage.cast.olivia).get(reverse("search", args=[request.pk])).content.decode()
+    page = signed_in(stage.cast.olivia).get(reverse("search", args=[request.pk])).content.decode()
+    assert "turned it down" in page
+    assert "has been asked" not in page
+    assert "Examiners compare" not in page
 
 
 def test_counsel_reads_why_a_search_is_held_and_decides(stage: Stage) -> None:
