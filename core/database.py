@@ -108,7 +108,7 @@ SESSION = {
     "log_parameter_max_length_on_error": "0",
     "role": "none",
 }
-_SESSION_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+SESSION_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
 
 
 def parameters(role: str, dbname: str | None = None) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def parameters(role: str, dbname: str | None = None) -> dict[str, Any]:
         "dbname": dbname or database_name(),
         "user": role_name(role),
         "password": password(role),
-        "options": _SESSION_OPTIONS,
+        "options": SESSION_OPTIONS,
     }
 
 

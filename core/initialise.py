@@ -14,8 +14,22 @@ from psycopg.sql import Identifier, Literal
 from core.database import role_name
 from core.roles import FROZEN_SCHEMAS, GUARDED_SCHEMAS, LOGIN_ROLES, MAINTENANCE_SETTING, OWNER_ROLES, SCHEMAS
 
-# Any number: it keeps two `init_database` from changing the same catalogue rows at once.
+# Any number: it keeps two `init_database` from changing the same catalogue rows at once. Anybody may take it too, so the wait for
+# it ends after a while, with an error instead of for ever.
 _LOCK = 4_721_001
+_PATIENCE = "60s"
+
+# Functions of PostgreSQL that everybody may call and that nobody here needs: they write into the cluster without any privilege.
+_NOT_FOR_EVERYBODY: tuple[LiteralString, ...] = (
+    "pg_logical_emit_message(boolean, text, text, boolean)",
+    "pg_logical_emit_message(boolean, text, bytea, boolean)",
+    "lo_creat(integer)",
+    "lo_create(oid)",
+    "lo_from_bytea(oid, bytea)",
+    "lo_open(oid, integer)",
+    "lo_put(oid, bigint, bytea)",
+    "lowrite(integer, bytea)",
+)
 
 GUARD_FUNCTIONS = """
 CREATE SCHEMA IF NOT EXISTS guard;
@@ -73,7 +87,7 @@ def prepare_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> 
     server nor its log.
     """
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        _one_at_a_time(connection)
         connection.execute("SET LOCAL log_statement = 'none'")  # not even the hash belongs in a log
         existing = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
         plain = sql.SQL("NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS")
@@ -82,6 +96,8 @@ def prepare_roles(connection: psycopg.Connection, passwords: dict[str, str]) -> 
                 connection.execute(sql.SQL("CREATE ROLE {}").format(_role(short)))
             login = sql.SQL("LOGIN" if short in LOGIN_ROLES else "NOLOGIN PASSWORD NULL")
             connection.execute(sql.SQL("ALTER ROLE {} {} {}").format(_role(short), login, plain))
+            # A role may set what it likes for its own later sessions; nothing of the product is set that way.
+            connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(_role(short)))
         for short, password in passwords.items():
             name = role_name(short)
             hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
@@ -105,6 +121,11 @@ def _prepare_memberships(connection: psycopg.Connection) -> None:
         connection.execute(
             sql.SQL("GRANT {} TO {} WITH ADMIN FALSE, INHERIT FALSE, SET TRUE").format(_role(owner), _role("migrate"))
         )
+
+
+def _one_at_a_time(connection: psycopg.Connection) -> None:
+    connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(Literal(_PATIENCE)))
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
 def make_database(connection: psycopg.Connection, name: str) -> bool:
@@ -137,7 +158,7 @@ def close_other_databases(connection: psycopg.Connection) -> None:
 def prepare_database(connection: psycopg.Connection) -> None:
     """Bring the connected database to the wanted state: extension, schemas with owners, revokes, event triggers."""
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        _one_at_a_time(connection)
         connection.execute(sql.SQL("SET LOCAL {} = 'on'").format(sql.SQL(MAINTENANCE_SETTING)))
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
         for schema, owner in SCHEMAS.items():
@@ -147,11 +168,20 @@ def prepare_database(connection: psycopg.Connection) -> None:
         # Types and operators of the extension live in `public`, so every role of ours may look there.
         everybody = sql.SQL(", ").join(_role(short) for short in (*LOGIN_ROLES, *OWNER_ROLES))
         connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(everybody))
-        for short in (*OWNER_ROLES, "migrate"):
+        for short in (*OWNER_ROLES, *LOGIN_ROLES):
             connection.execute(
                 sql.SQL("ALTER DEFAULT PRIVILEGES FOR ROLE {} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC").format(
                     _role(short)
                 )
+            )
+            connection.execute(
+                sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(
+                    _role(short), Identifier(connection.info.dbname)
+                )
+            )
+        for function in _NOT_FOR_EVERYBODY:
+            connection.execute(
+                sql.SQL("REVOKE EXECUTE ON FUNCTION pg_catalog.{} FROM PUBLIC").format(sql.SQL(function))
             )
         _prepare_guards(connection)
 

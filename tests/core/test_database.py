@@ -250,6 +250,7 @@ def test_a_process_on_a_real_server_knows_its_own_password_only(settings, monkey
     assert product.password("app") == "s3cret"
     assert product.parameters("app", "x") == {
         "host": "db.example", "port": 5432, "dbname": "x", "user": "glasscase_app", "password": "s3cret",
+        "options": product.SESSION_OPTIONS,
     }  # fmt: skip
     with pytest.raises(SettingError):
         product.password("sequencer")

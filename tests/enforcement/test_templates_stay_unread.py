@@ -62,6 +62,8 @@ READS = (
     "SELECT pg_read_file('/etc/passwd')",
     "COPY (SELECT 1) TO PROGRAM 'true'",
     "LOAD 'auto_explain'",
+    "SELECT lo_create(0)",
+    "SELECT pg_logical_emit_message(false, 'a', 'b')",
 )
 
 
