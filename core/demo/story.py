@@ -18,7 +18,7 @@ from core.demo.people import Cast, assemble
 from core.demo.processes import StepFailed, manage, running, verify
 
 ENROLLED: Final = 120
-MEASURED: Final = 100
+MEASURED: Final = 70
 PHOTOS_MEASURED: Final = 3
 GALLERY: Final = "Demonstration gallery"
 CASE: Final = "DM-2026-0001"
