@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.http import HttpResponse
 from django.test import Client
 
 from core import tokens
@@ -35,7 +34,7 @@ class Caller:
 
     def __call__(
         self, method: str, address: str, body: Any = None, content_type: str = "application/json", **headers: str
-    ) -> HttpResponse:
+    ) -> Any:
         data = body if isinstance(body, bytes) else json.dumps({} if body is None else body).encode()
         said = {"Authorization": f"{self.scheme} {self.token}", **headers}
         if method == "GET":
@@ -66,7 +65,7 @@ class Caller:
         return self(method, address, data, MULTIPART_CONTENT)
 
 
-def expect(response: HttpResponse, status: int) -> Any:
+def expect(response: Any, status: int) -> Any:
     """The JSON of an answer; every refusal has the one shape."""
     assert response.status_code == status, (response.status_code, response.content[:2000])
     found = json.loads(response.content)

@@ -82,6 +82,7 @@ _REFUSAL: Final[dict[str, Any]] = {
     },
 }
 BINARY: Final = OpenApiTypes.BINARY
+_CONTENTS: Final = {"application/json": OpenApiTypes.OBJECT, "text/plain": OpenApiTypes.STR}
 
 
 def operation(
@@ -104,7 +105,7 @@ def operation(
         operation_id=name,
         summary=summary,
         request=takes,
-        responses={key: BINARY if media_type and gives is None else answer},
+        responses={key: _CONTENTS.get(media_type, BINARY) if media_type else answer},
         parameters=[query] if query is not None else None,
     )
 

@@ -25,7 +25,7 @@ def api(database: Any) -> Api:
     return Api()
 
 
-def signed(cast: Cast, name: str = "sam") -> dict[str, str]:
+def signed(cast: Cast, name: str = "sam") -> dict[str, Any]:
     return {"approver": name, "secret": cast.secrets[getattr(cast, name).id]}
 
 
