@@ -2,7 +2,7 @@
 
 The tests' server lives below a short temporary directory, is shared by all test processes of one run and stopped at its
 end. The database is migrated once, as the migrate role, into a template. A test that asks for `database` gets a clone
-of that template (about 0.1 s); Django is connected to it as the app role and commits for real, because rollback would
+of that template, with people and more in it where it asks for them (tests/kits.py); Django is connected to it as the app role and commits for real, because rollback would
 hide what the gate is about. Django's own flush is never used: the app role may not truncate, and nothing could.
 """
 
@@ -15,7 +15,6 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,8 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from core import broker, initialise
 from core.database import connect, connect_superuser
-from tests import run
+from tests import kits, run
 
 _numbers = itertools.count()
 
@@ -60,56 +58,30 @@ def template(django_db_blocker: Any) -> str:
     return name
 
 
-@dataclass(frozen=True)
-class Clone:
-    """A test's own database and state directory. `environment` makes a subprocess use both."""
-
-    name: str
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, "GLASSCASE_HOME": str(self.home), "GLASSCASE_DB_NAME": self.name}
+@pytest.fixture
+def kit(request: pytest.FixtureRequest) -> kits.Kit | None:
+    """What the test's database starts with. Directories with kits of their own override this."""
+    return kits.CAST if "cast" in request.fixturenames else None
 
 
 @pytest.fixture
-def database(template: str, django_db_blocker: Any, settings: Any) -> Iterator[Clone]:
+def database(template: str, kit: kits.Kit | None, django_db_blocker: Any, settings: Any) -> Iterator[kits.Clone]:
     """A fresh clone of the migrated database; Django is connected to it as the app role and really commits.
 
     Keys, signer state and media go to a home of the test's own; server and role passwords are shared.
     """
-    from django.contrib.contenttypes.models import ContentType
-    from django.db import connections
-
     name = f"t_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_numbers)}"
-    home = run.HOME / "h" / name
-    home.mkdir(parents=True, mode=0o711)
-    for shared in ("pg", "run", "secrets"):
-        (home / shared).symlink_to((run.HOME / shared).resolve())
-    superuser = connect_superuser()
-    superuser.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
-    initialise.restrict_database(superuser, name)
-    chosen = connections.settings["default"]
-    before = chosen["NAME"]
-    chosen["NAME"] = name
-    settings.GLASSCASE_HOME = home
-    # scrypt is slow on purpose; the tests of sign-in choose it themselves where it matters.
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    ContentType.objects.clear_cache()
-    try:
-        with django_db_blocker.unblock():
-            yield Clone(name, home)
-    finally:
-        connections.close_all()
-        broker.close_connections()
-        chosen["NAME"] = before
-        superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
-        superuser.close()
-        shutil.rmtree(home, ignore_errors=True)
+    with django_db_blocker.unblock():
+        mine = kits.clone(name, template, kit, settings)
+        try:
+            with kits.connected(mine, settings):
+                yield mine
+        finally:
+            kits.drop(mine)
 
 
 @pytest.fixture
-def as_role(database: Clone) -> Iterator[Callable[..., psycopg.Connection]]:
+def as_role(database: kits.Clone) -> Iterator[Callable[..., psycopg.Connection]]:
     """`as_role("reader")` opens a connection to the clone as that role (`autocommit=False` for a transaction)."""
     with contextlib.ExitStack() as opened:
 
@@ -128,7 +100,7 @@ def mallory(as_role: Callable[..., psycopg.Connection]) -> psycopg.Connection:
 
 
 @pytest.fixture
-def as_superuser(database: Clone) -> Iterator[psycopg.Connection]:
+def as_superuser(database: kits.Clone) -> Iterator[psycopg.Connection]:
     """The bootstrap superuser on the clone: to look at what nobody else may see, never to make a test pass."""
     connection = connect_superuser(database.name)
     yield connection
@@ -136,30 +108,16 @@ def as_superuser(database: Clone) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def pump(database: Clone, as_role: Callable[..., psycopg.Connection]) -> Iterator[Callable[[], None]]:
+def pump(database: kits.Clone, as_role: Callable[..., psycopg.Connection]) -> Iterator[Callable[[], None]]:
     """A call that sequences and signs everything appended so far, so that it is covered by a checkpoint."""
-    from django.conf import settings
-
-    from audit.log import sequencer, signer
-    from core import state
-
-    sequencing, signing = as_role("sequencer"), as_role("signer")
-    with signer.open_signer(state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN) as mine:
-
-        def step() -> None:
-            while sequencer.step(sequencing):
-                pass
-            mine.step(signing)
-
+    with kits.pumping(as_role) as step:
         yield step
 
 
 @pytest.fixture
-def cast(database: Clone) -> Any:
+def cast(database: kits.Clone) -> Any:
     """The people of the tests: Olivia the officer, Sam and Sue the supervisors, and so on (tests/people.py)."""
-    from tests.people import make_cast
-
-    return make_cast()
+    return database.made["cast"]
 
 
 @pytest.fixture(scope="session")

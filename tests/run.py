@@ -13,13 +13,20 @@ from pathlib import Path
 
 import django
 
-from core.embedded import Server
+from core.embedded import Server, memory_bytes
 
 _PREFIX = "gct-"
-# Sockets have short names only, so homes are made here and not below pytest's own temporary directory.
-_PARENT = Path("/tmp")
+# Sockets have short names only, so homes are made here and not below pytest's own temporary directory. In memory where
+# there is enough of it: a database is cloned ten times as fast there as on many disks.
+_MEMORY, _DISK = Path("/dev/shm"), Path("/tmp")
+_ENOUGH_MEMORY = 4 * 1024**3
 _KEPT = {"GLASSCASE_FACES", "GLASSCASE_REQUIRE_BROWSER", "GLASSCASE_TEST_HOME"}
 BUFFERS_MB = 128
+
+
+def _parent() -> Path:
+    memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ENOUGH_MEMORY
+    return _MEMORY if memory and memory_bytes() >= 2 * _ENOUGH_MEMORY else _DISK
 
 
 def _choose_environment() -> Path:
@@ -28,7 +35,7 @@ def _choose_environment() -> Path:
         if (name.startswith("GLASSCASE_") and name not in _KEPT) or name == "CELERY_BROKER_URL":
             del os.environ[name]
     if "GLASSCASE_TEST_HOME" not in os.environ:
-        home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_PARENT))
+        home = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_parent()))
         home.chmod(0o711)  # as root, the server runs as a user of its own
         (home / "owner.pid").write_text(f"{os.getpid()}\n", encoding="ascii")
         os.environ["GLASSCASE_TEST_HOME"] = str(home)
@@ -60,7 +67,7 @@ def remove(home: Path) -> None:
 
 def sweep() -> None:
     """Remove what killed test runs of this user have left: their servers would run for ever."""
-    for home in _PARENT.glob(f"{_PREFIX}*"):
+    for home in (home for parent in (_MEMORY, _DISK) for home in parent.glob(f"{_PREFIX}*")):
         with contextlib.suppress(OSError, ValueError):
             if home.stat().st_uid != os.geteuid():
                 continue

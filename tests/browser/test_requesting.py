@@ -9,15 +9,22 @@ import pytest
 from django.urls import reverse
 
 from search.models import SearchRequest
+from tests import kits
 from tests.browser.conftest import DESKTOP, PHONE, Tab
 from tests.browser.world import several_faces
-from tests.search.stage import NUMBER, STORY, Stage, build
+from tests.search.stage import NUMBER, STORY, Stage
 
 
 @pytest.fixture
-def stage(cast: Any, log_at_work: None) -> Stage:
+def kit() -> kits.Kit:
+    return kits.STAGE
+
+
+@pytest.fixture
+def stage(database: kits.Clone, log_at_work: None) -> Stage:
     """An agency that can search."""
-    return build(cast)
+    found: Stage = database.made["stage"]
+    return found
 
 
 @pytest.fixture

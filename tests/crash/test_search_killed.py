@@ -21,7 +21,7 @@ from core.database import connect
 from core.models import Job
 from search import readings, requests
 from search.models import SearchRequest
-from tests.search.conftest import entries, stage  # noqa: F401 - fixtures
+from tests.search.conftest import entries, kit, stage  # noqa: F401 - fixtures
 from tests.search.stage import PEOPLE, Stage, running_log
 
 ROOT = Path(__file__).resolve().parents[2]

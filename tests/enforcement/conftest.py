@@ -5,9 +5,15 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from tests import kits
 from tests.enforcement.world import World
 
 
 @pytest.fixture
-def world(as_role: Callable[..., psycopg.Connection], pump: Callable[[], None]) -> World:
-    return World(as_role("app"), as_role("sequencer"), as_role("registrar"), pump).build()
+def kit(request: pytest.FixtureRequest, kit: kits.Kit | None) -> kits.Kit | None:
+    return kits.WORLD if "world" in request.fixturenames else kit
+
+
+@pytest.fixture
+def world(database: kits.Clone, as_role: Callable[..., psycopg.Connection], pump: Callable[[], None]) -> World:
+    return World(as_role("app"), as_role("sequencer"), as_role("registrar"), pump).with_facts(database.made["world"])

@@ -26,6 +26,7 @@ from search.gate import client, params
 DIMENSION = 128
 PEOPLE = 300
 THRESHOLD = 400_000
+_CONNECTIONS = {"app", "sequencer", "registrar", "sign"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,14 @@ class World:
             self.app, edition=self.edition, batch=batch, secret=secret, templates=PEOPLE, digest=digest(self.rows)
         )
         self.sign()
+        return self
+
+    def facts(self) -> dict[str, Any]:
+        """What the world knows of its database, without the connections: whoever has a copy of both can go on."""
+        return {name: value for name, value in vars(self).items() if name not in _CONNECTIONS}
+
+    def with_facts(self, facts: dict[str, Any]) -> World:
+        vars(self).update(facts)
         return self
 
     def approver(self) -> Approver:

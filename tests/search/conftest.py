@@ -10,14 +10,21 @@ from typing import Any
 import pytest
 
 from core.faces import registry
+from tests import kits
 from tests.search import shelf as shelves
-from tests.search.stage import Stage, build, running_log
+from tests.search.stage import Stage, running_log
 
 
 @pytest.fixture
-def stage(cast: Any) -> Stage:
+def kit(request: pytest.FixtureRequest, kit: kits.Kit | None) -> kits.Kit | None:
+    return kits.STAGE if "stage" in request.fixturenames else kit
+
+
+@pytest.fixture
+def stage(database: kits.Clone) -> Stage:
     """An agency that can search: a case, a gallery with three generated people, an adopted evaluation."""
-    return build(cast)
+    found: Stage = database.made["stage"]
+    return found
 
 
 @pytest.fixture
