@@ -186,7 +186,9 @@ def rows(one: LawPack) -> list[tuple[str, str, Source]]:
         says += "; later in an emergency" if rule.later_in_emergency else "; also in an emergency"
         found.append(("authority", says, rule.source))
     found.append(("emergency", _emergency_sentence(one), e.source))
-    found.append(("approval", f"{one.approval.count} by {' or '.join(sorted(one.approval.roles))}", one.approval.source))
+    found.append(
+        ("approval", f"{one.approval.count} by {' or '.join(sorted(one.approval.roles))}", one.approval.source)
+    )
     found.append(("training", f"at most {one.training.max_age_days} days old", one.training.source))
     least = f"at least {j.min_characters} characters and {j.min_distinct_words} different words"
     found.append(("justification", least, j.source))
