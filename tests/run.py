@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import django
+from django.conf import settings
 
 from core.embedded import Server, memory_bytes
 
@@ -80,3 +81,5 @@ def sweep() -> None:
 
 HOME = _choose_environment()
 django.setup()
+# Every test client makes the middleware anew, which would list all static files each time: look for them when asked.
+settings.WHITENOISE_AUTOREFRESH = True
