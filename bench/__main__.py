@@ -58,13 +58,14 @@ def main() -> int:
         from bench import report
         from bench.installation import installation
 
+        modules = {name: importlib.import_module(f"bench.{name}") for name in BENCHES if name in chosen.only}
         found = report.read(chosen.out)
         with installation() as here:
             machine = report.machine(here)
-            for name in [each for each in BENCHES if each in chosen.only]:
+            for name, module in modules.items():
                 before, begun = load_average(), time.monotonic()
                 say(f"{name} (load average {before})")
-                result = importlib.import_module(f"bench.{name}").run(here, quick=chosen.quick)
+                result = module.run(here, quick=chosen.quick)
                 found[name] = {
                     "date": time.strftime("%Y-%m-%d", time.gmtime()),
                     "seconds": round(time.monotonic() - begun),

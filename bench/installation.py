@@ -8,7 +8,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -32,6 +32,7 @@ class Installation:
     cast: Cast
     app: psycopg.Connection
     superuser: psycopg.Connection
+    kept: dict[str, Any] = field(default_factory=dict)  # what one bench leaves for another of the same run
 
     def secret(self, username: str) -> str:
         """The approval secret of a person, as the gate compares it."""
