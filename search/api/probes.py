@@ -17,7 +17,7 @@ from core.api.schema import BINARY, operation
 from core.api.views import Files, binary
 from core.exceptions import NotFound
 from core.person_roles import Permission
-from search import intake, permissions, requests
+from search import intake, permissions, requests, sealed
 from search.api.outputs import RequestOut
 from search.api.requests import REQUESTERS, OneRequest
 from search.vocabulary import ATTACHMENT_KINDS
@@ -114,6 +114,16 @@ class Probe(Files, OneRequest):
         draft = self.found(request_id)
         data, _ = self.uploaded("probe")
         return self.answer(RequestOut, intake.receive(by=self.person, data=data, request=draft), 202)
+
+
+class ProbeCrop(Files, OneRequest):
+    """The chosen face."""
+
+    @operation("read_probe_crop", "The chosen face as the face model saw it.", media_type="image/png")
+    def get(self, request: Request, request_id: uuid.UUID) -> HttpResponse:
+        found = self.found(request_id)
+        permissions.check_can_see_justification(self.person, found)
+        return binary(sealed.read_file(found, sealed.crop_path(found)), "image/png")
 
 
 class Faces(OneRequest):

@@ -14,7 +14,7 @@ from core.api.fields import SignatureIn
 from core.api.schema import operation
 from core.api.views import Files, Pages, View, binary
 from core.person_roles import Permission
-from search import readings, selectors
+from search import measured, readings, selectors
 from search.api.outputs import RequestOut
 from search.api.requests import OneRequest
 
@@ -40,11 +40,34 @@ class CandidateOut(serializers.Serializer):
     photo = EnrolledOut(allow_null=True, help_text="Null when it was expunged since.")
 
 
+class CohortRateOut(serializers.Serializer):
+    """The false-match rate within one cohort, in words."""
+
+    name = serializers.CharField()
+    rate = serializers.CharField()
+    interval = serializers.CharField()
+    counts = serializers.CharField()
+
+
+class MeasuredOut(serializers.Serializer):
+    """What the adopted evaluation measured, in words: how often one photo passes for another person's."""
+
+    rate = serializers.CharField()
+    interval = serializers.CharField()
+    counts = serializers.CharField()
+    threshold = serializers.IntegerField(help_text="In millionths.")
+    title = serializers.CharField()
+    evaluation = serializers.UUIDField()
+    watermark = serializers.CharField(help_text="A warning where the people were generated; empty for real ones.")
+    cohorts = CohortRateOut(many=True)
+
+
 class ReadingOut(serializers.Serializer):
     """A reading, itself an entry of the log; it opens the photos of its candidates for ten minutes."""
 
     view = serializers.UUIDField()
     candidates = CandidateOut(many=True)
+    measured = MeasuredOut(allow_null=True, help_text="Null where it was not measured.")
 
 
 class ReceiptOut(serializers.Serializer):
@@ -84,7 +107,9 @@ class Readings(OneRequest):
     )
     def post(self, request: Request, request_id: uuid.UUID) -> Response:
         found = self.found(request_id)
-        return self.answer(ReadingOut, readings.open_candidates(by=self.person, request=found), 201)
+        reading = readings.open_candidates(by=self.person, request=found)
+        shown = {"view": reading.view, "candidates": reading.candidates, "measured": measured.of(found)}
+        return self.answer(ReadingOut, shown, 201)
 
 
 class CandidatePhoto(Files):

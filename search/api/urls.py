@@ -17,6 +17,7 @@ urlpatterns = [
     path("requests/", requests.Requests.as_view(), name="requests"),
     path("requests/<uuid:request_id>/", requests.RequestDetail.as_view(), name="request"),
     path("requests/<uuid:request_id>/probe/", probes.Probe.as_view(), name="probe"),
+    path("requests/<uuid:request_id>/probe/crop/", probes.ProbeCrop.as_view(), name="probe_crop"),
     path("requests/<uuid:request_id>/faces/", probes.Faces.as_view(), name="faces"),
     path("requests/<uuid:request_id>/face/", probes.ChosenFace.as_view(), name="chosen_face"),
     path("requests/<uuid:request_id>/attachments/", probes.Attachments.as_view(), name="attachments"),

@@ -42,7 +42,7 @@ def test_an_auditor_downloads_what_the_log_has_the_hash_of(cast: Cast, portraits
     found = auditor.get(f"/evaluations/{evaluation.pk}/")
     assert "report.json" in found["files"]
     answer = auditor("GET", f"/evaluations/{evaluation.pk}/files/report.json")
-    content = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    content = b"".join(answer.streaming_content)
     assert hashlib.sha256(content).hexdigest() == found["report_sha256"]
     assert answer["Content-Type"] == "application/json"
     [logged] = entries("evaluation:report:downloaded")

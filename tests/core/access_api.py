@@ -61,6 +61,7 @@ TABLE: dict[str, Row] = {
     # There is no photo; the board does not see any.
     "api:probe": _for(404, "officer", "supervisor", "examiner", "counsel"),
     "api:probe PUT": api(officer=415),
+    "api:probe_crop": _for(404, "officer", "supervisor", "examiner", "counsel"),
     "api:faces": _for(200, "officer", "supervisor", "examiner", "counsel"),
     "api:chosen_face": api(officer=405),
     "api:chosen_face POST": api(officer=422),
@@ -167,6 +168,7 @@ _MORE: dict[str, dict[str, Any]] = {
 _OF_REQUEST = [
     "request",
     "probe",
+    "probe_crop",
     "faces",
     "chosen_face",
     "attachments",
@@ -186,7 +188,7 @@ _OF_REQUEST = [
 ]
 _OF_CASE = ["case", "case_confirm", "case_close", "case_reopen", "case_officers"]
 _OF_PERSON = ["person", "person_roles", "person_training", "person_reset", "person_deactivate"]
-_OF_GALLERY = {
+_OF_GALLERY: dict[str, dict[str, Any]] = {
     "gallery": {},
     "editions": {},
     "edition_switch": {"edition": 1},

@@ -4,8 +4,8 @@ Authors of a page or an API view add
 - a row to TABLE under the address's name (`namespace:name` in a namespace): what GET answers,
 - a second row under `name POST` (or PUT, PATCH, DELETE) for every other method that it accepts. A method without a row
   has to be refused: 405 for whom the page is open, the same as GET for everybody else,
-- its arguments to ARGUMENTS, made anew for each request (a thing that a permitted person may see; make a fresh one where
-  a POST uses it up), and to FOREIGN the arguments of a thing that nobody here may see: a permitted role gets 404, not 403,
+- its arguments to ARGUMENTS, a thing that a permitted person may see, made anew when a request has used it up, and to
+  FOREIGN the arguments of a thing that nobody here may see: a permitted role gets 404, not 403,
 - form data to DATA where an empty POST would say too little.
 tests/core/test_access_walk.py fails for an address without a row and for a row without an address.
 """

@@ -93,12 +93,16 @@ def test_every_address_has_a_row_and_every_row_an_address() -> None:
 def test_every_role_gets_what_the_table_says(cast: Cast, module: str) -> None:
     wrong = []
     for name in (name for name in NAMES if MODULES[name] == module and name in TABLE):
+        arguments: dict[str, Any] | None = None
         for method in METHODS:
             if method not in ("GET", "POST") and f"{name} {method}" not in TABLE:
                 continue
             for role in (ANONYMOUS, *CODES):
-                arguments = ARGUMENTS[name](cast) if name in ARGUMENTS else {}
+                if arguments is None:
+                    arguments = ARGUMENTS[name](cast) if name in ARGUMENTS else {}
                 status = ask(cast, role, method, name, arguments)
+                if method != "GET" and status < 400:
+                    arguments = None  # used up
                 if status != expected(name, method, role):
                     wrong.append(f"{method} {name} as {role}: {status}, the table says {expected(name, method, role)}")
     assert wrong == []

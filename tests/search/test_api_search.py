@@ -108,6 +108,8 @@ def test_a_whole_search_by_api_alone(
     assert photo.content.startswith(b"\xff\xd8\xff")
     crop = examiner("GET", f"/readings/{reading['view']}/crops/{first['template']}/")
     assert crop.content.startswith(b"\x89PNG")
+    assert reading["measured"] is None  # the stage adopts a threshold without a report
+    assert examiner("GET", f"/requests/{request}/probe/crop/").content.startswith(b"\x89PNG")
     expect(api.as_(cast.ed)("GET", f"/readings/{reading['view']}/photos/{first['template']}/"), 403)
     # The requester sees the status and proves the search; the candidates are not hers to see.
     expect(officer("POST", f"/requests/{request}/readings/"), 403)
