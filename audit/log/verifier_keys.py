@@ -27,7 +27,7 @@ def published() -> list[VerifierKey]:
         lines = path().read_text(encoding="utf-8").split()
     except FileNotFoundError:
         raise NoVerifierKey(
-            f"The log's public key is not at {path()}. Start the signer once, or copy its vkey file there."
+            "The log's public key is not here yet. Start the signer once, or copy its key file to GLASSCASE_LOG_VKEYS."
         ) from None
     return [VerifierKey.parse(line) for line in lines]
 
