@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,8 @@ def _prepare(home: Path) -> None:
 def main() -> int:
     """Run what was asked for; return 0."""
     chosen = _arguments()
+    # Ended from outside, it still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = Path(tempfile.mkdtemp(prefix="glasscase-bench-"))
     try:
         _prepare(home)

@@ -16,6 +16,7 @@ from bench.figures import table
 from bench.installation import Installation
 from core.embedded import memory_bytes
 
+FORMAT = 1  # of results.json
 _PACKAGES = ("numpy", "dlib-bin", "onnxruntime", "psycopg")
 
 
@@ -52,16 +53,18 @@ def _commit() -> str:
 
 
 def read(out: Path) -> dict[str, Any]:
-    """The results that are there from earlier runs."""
+    """The results that are there from earlier runs, by bench; none of those that an older page was made from."""
     place = out / "results.json"
-    return dict(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
+    kept = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    return dict(kept["benches"]) if kept.get("format") == FORMAT else {}
 
 
 def write(out: Path, found: dict[str, Any]) -> None:
     """results.json and README.md."""
     out.mkdir(parents=True, exist_ok=True)
     ordered: dict[str, Any] = {name: found[name] for name in BENCHES if name in found}
-    (out / "results.json").write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps({"format": FORMAT, "benches": ordered}, indent=1, ensure_ascii=False)
+    (out / "results.json").write_text(text + "\n", encoding="utf-8")
     (out / "README.md").write_text("\n".join(_page(ordered)) + "\n", encoding="utf-8")
 
 
