@@ -61,7 +61,8 @@ CONTENT_SECURITY_POLICY = {
 }
 # A probe is at most 25 MB; everything else in a form is small.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
-FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+# In memory only: a photo must not lie in clear on a disk, not even for a moment.
+FILE_UPLOAD_HANDLERS = ["core.uploads.Memory"]
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 

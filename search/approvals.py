@@ -21,7 +21,7 @@ from search import law, permissions, states, trail
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
 from search.models import RequestState, SearchRequest
-from search.requests import SEARCH, finish, refuse
+from search.requests import SEARCH, finish, lapsed, refuse
 
 _RAN_FIRST = (RequestState.READY, RequestState.RUNNING, RequestState.DONE)
 
@@ -68,12 +68,12 @@ def approve(*, by: User, request: SearchRequest, secret: str, channel: str = "we
     request.refresh_from_db()
     if request.state in (RequestState.DRAFT, RequestState.HELD) or not request.params:
         raise StateConflict(states.said(request.state))
-    try:
-        permissions.check_can_approve(by, request, roles(request))
-    except NotAllowed as problem:
-        code = "approval:own" if request.requester_id == by.id else "approval:not_allowed"
-        refuse(by=by, request=request, code=code, problem=problem, channel=channel)
+    _check_may(by, request, channel)
     _check_open(by, request, timezone.now(), channel)
+    if request.state == RequestState.AWAITING_APPROVAL and (gone := lapsed(request)):
+        sentences = " ".join(refusal.sentence for refusal in gone)
+        late = Conflict(f"This request cannot be approved now. {sentences}")
+        refuse(by=by, request=request, code=gone[0].code, problem=late, channel=channel)
     text = approvers.normalise(secret)
     with database.connect("app") as own, gate_sentences():
         proposal = client.propose(
@@ -98,7 +98,7 @@ def advance(request: SearchRequest) -> SearchRequest:
         return request
     with transaction.atomic():
         request = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
-        if request.decided_at is None:
+        if request.decided_at is None and request.state in (RequestState.AWAITING_APPROVAL, *_RAN_FIRST):
             request.decided_by_id, request.decided_at = min(given), timezone.now()
         if request.state == RequestState.AWAITING_APPROVAL:
             states.move(request, RequestState.READY)
@@ -112,7 +112,7 @@ def reject(*, by: User, request: SearchRequest, note: str) -> SearchRequest:
     request.refresh_from_db()
     if request.state != RequestState.AWAITING_APPROVAL:
         raise StateConflict(states.said(request.state))
-    permissions.check_can_approve(by, request, roles(request))
+    _check_may(by, request)
     if not note.strip():
         sentence = "Write why you turn this search down."
         raise Invalid(sentence, {"note": [sentence]})
@@ -129,6 +129,14 @@ def reject(*, by: User, request: SearchRequest, note: str) -> SearchRequest:
             **signature(by, Permission.APPROVE_SEARCHES),
         )
     return finish(request, RequestState.REJECTED)
+
+
+def _check_may(by: User, request: SearchRequest, channel: str = "web") -> None:
+    try:
+        permissions.check_can_approve(by, request, roles(request))
+    except NotAllowed as problem:
+        code = "approval:own" if request.requester_id == by.id else "approval:not_allowed"
+        refuse(by=by, request=request, code=code, problem=problem, channel=channel)
 
 
 def _check_open(by: User, request: SearchRequest, now: datetime, channel: str) -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
+from django.core.validators import ProhibitNullCharactersValidator
 
 from core.forms import ServiceForm
 from core.models import User
@@ -63,6 +64,8 @@ def _asked(field: forms.Field) -> Any:
 
 class OpenChoiceField(forms.ChoiceField):
     """A choice whose answer the rules judge: what is on no list is refused by them, with an entry of the log."""
+
+    default_validators = [ProhibitNullCharactersValidator()]  # noqa: RUF012 - Django declares it so; PostgreSQL takes none
 
     def valid_value(self, value: Any) -> bool:
         return True

@@ -34,7 +34,7 @@ from search import intake, law, sealed, states, trail
 from search.gate import client
 from search.gate.client import GateRefused
 from search.models import RequestState, SearchRequest
-from search.requests import SEARCH, claim_record, finish, intent_fields, shared_openings
+from search.requests import SEARCH, claim_record, finish, intent_fields, lapsed, shared_openings
 
 _STAGES: Final = 6
 _MOST_CLEAN_BYTES: Final = 100_000_000
@@ -155,7 +155,12 @@ def _start(request: SearchRequest) -> bool:
         if locked.state == RequestState.READY:
             states.move(locked, RequestState.RUNNING)
             locked.save()
-        return locked.state == RequestState.RUNNING
+        if locked.state != RequestState.RUNNING:
+            return False
+    gone = lapsed(locked) if locked.intent is None else []
+    if gone:
+        _end(request, RequestState.REFUSED, gone[0].code, " ".join(refusal.sentence for refusal in gone))
+    return not gone
 
 
 def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connection) -> None:

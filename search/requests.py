@@ -23,7 +23,7 @@ from audit.log.commitments import Opening
 from core import database, jobs, keystore
 from core.exceptions import GlasscaseError, Invalid, NotAllowed
 from core.models import User
-from core.permissions import signature
+from core.permissions import has, signature
 from core.person_roles import Permission
 from search import intake, permissions, sealed, states
 from search.exceptions import StateConflict, gate_sentences, refused
@@ -31,7 +31,7 @@ from search.gate import client, params
 from search.gathering import Gathered, RequestFields, find_case, find_gallery, gather, stored
 from search.models import Attachment, RequestState, SearchRequest
 from search.obligations import approvals_needed, may_run_without_approval
-from search.policies import Refusal
+from search.policies import Kind, Refusal
 from search.vocabulary import ATTACHMENT_KINDS, CODE, LEGAL_BASES, OFFENCES, PROBE_KINDS, PROHIBITED_PURPOSES, PURPOSES
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "claim_record",
     "draft",
     "fill_in",
+    "lapsed",
     "override_quality",
     "submit",
     "typed",
@@ -85,16 +86,15 @@ def submit(*, by: User, request: SearchRequest, fields: RequestFields, channel: 
         used = StateConflict(states.said(request.state))
         refuse(by=by, request=request, code="request:used", problem=used, channel=channel)
     with transaction.atomic():
+        # One lock from the words to the decision: what the rules saw is what is fixed, whatever another tab sends meanwhile.
         request = _fill_in(intake.locked_draft(request), fields)
-    values = sealed.read(request)
-    gathered = gather(request=request, values=values, fields=fields, now=timezone.now())
-    if gathered.refusing:
-        _log_refusal(by, request, values, gathered, channel)
-        _check_again(request, gathered.refusals)
-        raise refused(gathered.refusals)
-    with transaction.atomic():
-        request = intake.locked_draft(request)
-        return _accept(by, request, gathered)
+        values = sealed.read(request)
+        gathered = gather(request=request, values=values, fields=fields, now=timezone.now())
+        if not gathered.refusing:
+            return _accept(by, request, gathered)
+    _log_refusal(by, request, values, gathered, channel)
+    _check_again(request, gathered.refusals)
+    raise refused(gathered.refusals)
 
 
 def withdraw(*, by: User, request: SearchRequest) -> SearchRequest:
@@ -180,6 +180,10 @@ def document(attachment: Attachment) -> bytes:
 # What approvals, holds and the life of a search share with this module
 
 _CLOSED: Final = states.FINAL - {RequestState.DONE}
+# Rules that are asked again before an approval and before the search: about the case and the officer, not the words.
+_LAPSES: Final = frozenset(
+    {"case:unknown", "case:unconfirmed", "case:closed", "case:not_assigned", "training:missing", "training:expired"}
+)
 
 
 def claim_record(request: uuid.UUID) -> uuid.UUID:
@@ -276,8 +280,24 @@ def finish(request: SearchRequest, to: RequestState, *, problem: str = "") -> Se
     return request
 
 
+def lapsed(request: SearchRequest) -> list[Refusal]:
+    """What was right when the request was submitted and is not now: the case, and the officer who asked."""
+    found = gather(request=request, values=sealed.read(request), fields=typed(request), now=timezone.now()).refusing
+    found = [refusal for refusal in found if refusal.code in _LAPSES]
+    if not has(request.requester, Permission.REQUEST_SEARCHES):
+        sentence = f"{request.requester} may not request searches any more."
+        found.append(Refusal("requester:left", "", sentence, "", Kind.REFUSE, verified=True, caveat=""))
+    return found
+
+
 def refuse(*, by: User, request: SearchRequest, code: str, problem: GlasscaseError, channel: str = "web") -> NoReturn:
     """Writes a refusal about an existing request into the log, committed at once, and raises `problem`."""
+    record_refusal(by=by, request=request, code=code, channel=channel)
+    raise problem
+
+
+def record_refusal(*, by: User, request: SearchRequest, code: str, channel: str = "web") -> None:
+    """Writes a refusal about an existing request into the log, committed when this returns."""
     journal.record_now(
         "search:request:refused",
         actor=by.id,
@@ -288,7 +308,6 @@ def refuse(*, by: User, request: SearchRequest, code: str, problem: GlasscaseErr
         requester=request.requester_id,
         channel=channel,
     )
-    raise problem
 
 
 def _still_draft(request: SearchRequest) -> bool:

@@ -80,7 +80,7 @@ def request(by: User, identity: uuid.UUID | str) -> SearchRequest:
     except (SearchRequest.DoesNotExist, ValidationError, ValueError) as error:
         raise NotFound("There is no such search for you.") from error
     draft = found.state == RequestState.DRAFT and found.requester_id != by.id
-    if (draft and not permissions.can_override_quality(by, found)) or not permissions.can_see_request(by, found):
+    if (draft and not photos_to_accept(by).filter(pk=found.pk).exists()) or not permissions.can_see_request(by, found):
         raise NotFound("There is no such search for you.")
     return found
 

@@ -142,6 +142,8 @@ def _save(request: HttpRequest, draft: SearchRequest) -> HttpResponse:
         except Invalid as error:
             form.refuse(error)
     if form.errors:
+        if submits:
+            requests.record_refusal(by=by, request=draft, code="request:unreadable")
         return _page(request, draft, form, status=422)
     if submits and not _waits_for_photo(draft, fields):
         return _submit(request, draft, form, fields)
