@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import unicodedata
 import uuid
 from collections.abc import Callable
 from functools import wraps
@@ -46,7 +47,9 @@ def lock_name(request: HttpRequest | None, credentials: dict[str, Any] | None) -
         typed = request.POST.get("login")
     if not typed:
         return None
-    return hmac.new(settings.SECRET_KEY.encode(), str(typed).strip().lower().encode(), hashlib.sha256).hexdigest()
+    # However it is written: the database may find one account under letters that only look different.
+    one = unicodedata.normalize("NFKC", str(typed)).strip().casefold()
+    return hmac.new(settings.SECRET_KEY.encode(), one.encode(), hashlib.sha256).hexdigest()
 
 
 def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: Any) -> HttpResponse:

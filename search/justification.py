@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from itertools import pairwise
 
+from search.lookalikes import unified
+
 HELP = (
     "Say what happened, when and where, why the person in the photo is connected to it, where the photo comes from, "
     "and what you have tried already. Write it for a reader who does not know the case."
@@ -55,9 +57,7 @@ _FILLERS = re.compile(
 
 def normalise(text: str) -> str:
     """Lower-case words separated by single blanks; look-alike forms unified, every number written as `#`."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
-    return " ".join("#" if any(c.isdigit() for c in word) else word for word in _WORD.findall(plain))
+    return " ".join("#" if any(c.isdigit() for c in word) else word for word in _WORD.findall(unified(text)))
 
 
 def fingerprint(text: str, key: bytes) -> Fingerprint:

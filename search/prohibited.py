@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from search.lookalikes import unified
 from search.vocabulary import PROHIBITED_PURPOSES
 
 
@@ -37,6 +37,5 @@ def _patterns() -> Mapping[str, re.Pattern[str]]:
 
 
 def _plain(text: str) -> str:
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
-    plain = "".join(c for c in plain if unicodedata.category(c) != "Cf")
+    plain = unified(text).replace("’", "'")
     return " ".join(re.sub(r"[‐‑‒–—]", "-", plain).split())
