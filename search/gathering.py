@@ -177,16 +177,19 @@ def _loaded(values: list[int]) -> Fingerprint:
 
 
 def _other_fingerprints(request: SearchRequest, case: Case | None, own: Fingerprint) -> tuple[Fingerprint, ...]:
-    """Those of other cases that share at least one word pair, by an index: most share none."""
-    if not own:
+    """Those of other cases that share at least one word pair, by an index: most share none.
+
+    Without a case there is no other one: the request is refused for that, and would be told something untrue besides.
+    """
+    if case is None or not own:
         return ()
     # Typed one by one: bare integers would be bound as 32-bit ones.
     wanted = [Value(value, output_field=BigIntegerField()) for value in stored(own)]
-    others = SearchRequest.objects.filter(
-        fingerprint__overlap=wanted, submitted_at__isnull=False, case__isnull=False
-    ).exclude(pk=request.pk)
-    if case is not None:
-        others = others.exclude(case=case)
+    others = (
+        SearchRequest.objects.filter(fingerprint__overlap=wanted, submitted_at__isnull=False, case__isnull=False)
+        .exclude(pk=request.pk)
+        .exclude(case=case)
+    )
     return tuple(_loaded(values) for values in others.values_list("fingerprint", flat=True))
 
 

@@ -270,6 +270,11 @@ def test_a_justification_of_another_case_is_refused(stage: Stage) -> None:
     assert stage.submitted().state == "awaiting_approval", "in the same case it may be used again"
 
 
+def test_without_a_case_nothing_is_said_about_other_cases(stage: Stage) -> None:
+    stage.submitted()
+    assert refused_codes(stage, case_number="") == ["case:missing"]
+
+
 def refused_codes(stage: Stage, **changes: Any) -> list[str]:
     with pytest.raises(SearchRefused) as caught:
         requests.submit(by=stage.cast.olivia, request=stage.drafted(), fields=stage.fields(**changes))
