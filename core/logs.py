@@ -45,6 +45,8 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             # Its records hold the whole request; the response says what is needed.
             "django.request": {"level": "ERROR"},
             "axes": {"level": "ERROR"},
+            # It tells about the first start of its font cache, in the middle of an evaluation.
+            "matplotlib": {"level": "WARNING"},
         },
     }
 

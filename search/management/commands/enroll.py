@@ -77,7 +77,8 @@ class Command(BaseCommand):
             sys.exit(NOTHING_ENROLLED)
 
     def _work(self, run: enrolment.Enrolment, workers: int, *, quiet: bool) -> Job:
-        with tqdm(unit="photo", file=sys.stderr, disable=quiet) as bar:
+        # None: a bar on a terminal, nothing in a file.
+        with tqdm(unit="photo", file=sys.stderr, disable=True if quiet else None) as bar:
 
             def told(done: int, total: int, stage: str) -> None:
                 bar.total, bar.n = total, done

@@ -10,6 +10,7 @@ import json
 import math
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,7 +25,7 @@ from search import intake, permissions, readings, requests, sealed, states
 from search.exceptions import SearchRefused
 from search.models import RequestState, SearchRequest
 from search.requests import RequestFields
-from search.vocabulary import ATTACHMENT_KINDS, PROBE_KINDS
+from search.vocabulary import ATTACHMENT_KINDS, LEGAL_BASES, OFFENCES, PROBE_KINDS, PURPOSES
 
 REFUSED = 3
 AWAITING = 4
@@ -38,13 +39,15 @@ class Command(BaseCommand):
         parser.add_argument("--as", dest="user", required=True, help="username of the officer")
         parser.add_argument("--resume", type=uuid.UUID, metavar="REQUEST", help="go on with this request")
         parser.add_argument("--case", default="", help="agency case number")
-        parser.add_argument("--purpose", default="")
-        parser.add_argument("--offence", default="")
-        parser.add_argument("--legal-basis", default="")
-        parser.add_argument("--justification", default="")
+        parser.add_argument("--purpose", default="", help=_one_of(PURPOSES))
+        parser.add_argument("--offence", default="", help=_one_of(OFFENCES))
+        parser.add_argument("--legal-basis", default="", help=_one_of(LEGAL_BASES))
+        parser.add_argument("--justification", default="", help="what happened, and why this search is needed")
         parser.add_argument("--gallery", default="", help="name or id")
-        parser.add_argument("--probe", type=Path, metavar="FILE")
-        parser.add_argument("--probe-kind", default="photo", choices=sorted(PROBE_KINDS), metavar="KIND")
+        parser.add_argument("--probe", type=Path, metavar="FILE", help="the photo")
+        parser.add_argument(
+            "--probe-kind", default="photo", choices=sorted(PROBE_KINDS), metavar="KIND", help=_one_of(PROBE_KINDS)
+        )
         parser.add_argument("--face", type=int, metavar="N", help="which face, counted from the left")
         parser.add_argument("--k", type=int, help="longest list of candidates")
         parser.add_argument(
@@ -208,6 +211,10 @@ class Command(BaseCommand):
     def _end(self, status: int, **said: Any) -> NoReturn:
         self.stdout.write(json.dumps(said))
         raise SystemExit(status)
+
+
+def _one_of(codes: Iterable[str]) -> str:
+    return "one of: " + ", ".join(sorted(codes))
 
 
 def _millionths(score: float) -> int:
