@@ -192,6 +192,8 @@ def value(name: str, content: Any, names: Names) -> str:
         singular = {"approvers": "approver", "officers": "user"}.get(name, name)
         return ", ".join(value(singular, one, names) for one in content) or "none"
     text = str(content)
+    if name == "type":
+        return text
     if name in PEOPLE:
         return names.people.get(text, f"person {short(text)}")
     if name == "case":

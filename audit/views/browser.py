@@ -186,6 +186,8 @@ def _entry(by: User, entry: LogEntry) -> dict[str, Any]:
 
 
 def _raw(content: Any) -> str:
+    if isinstance(content, bool):
+        return "true" if content else "false"  # as the entry has it
     return ", ".join(map(str, content)) if isinstance(content, list) else str(content)
 
 
