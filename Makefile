@@ -38,7 +38,7 @@ serve: .venv/.ready ## web, worker, schedules, sequencer and signer on 127.0.0.1
 	@$(MANAGE) serve
 
 test: .venv/.ready ## all tests but the long ones
-	@$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: .venv/.ready ## the long tests
 	@$(BIN)/python -m pytest -n 2 -m slow $(ARGS)

@@ -21,7 +21,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from core import broker, initialise, state
-from core.database import connect, connect_superuser
+from core.database import connect
 from tests import run
 
 Made = dict[str, Any]
@@ -65,7 +65,7 @@ def clone(name: str, template: str, kit: Kit | None, settings: Any) -> Clone:
         for part in _home(kit.database).iterdir():
             if part.name not in _SHARED:
                 shutil.copytree(part, home / part.name)
-    with connect_superuser() as superuser:
+    with run.server(run.HOME).connect() as superuser:
         source = kit.database if kit else template
         superuser.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(source)))
         initialise.restrict_database(superuser, name)
@@ -94,7 +94,7 @@ def connected(to: Clone, settings: Any) -> Iterator[Clone]:
 
 
 def drop(gone: Clone) -> None:
-    with connect_superuser() as superuser:
+    with run.server(run.HOME).connect() as superuser:
         superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(gone.name)))
     shutil.rmtree(gone.home, ignore_errors=True)
 
@@ -136,7 +136,7 @@ def _build(kit: Kit, template: str, settings: Any, kept: Path) -> None:
     draft = clone(kit.database, template, kit.base, settings)
     with connected(draft, settings):
         made = kit.build(draft.made)
-    with connect_superuser() as superuser:
+    with run.server(run.HOME).connect() as superuser:
         superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(draft.name)))
     kept.write_bytes(pickle.dumps({**draft.made, **made}))
 
@@ -153,6 +153,16 @@ def _agency(made: Made) -> Made:
     return {"stage": build(made["cast"])}
 
 
+def _site(made: Made) -> Made:
+    from django.conf import settings
+
+    from tests.browser.world import build
+    from tests.search.stage import running_log
+
+    with running_log(settings.GLASSCASE_HOME, settings.GLASSCASE_LOG_ORIGIN):
+        return {"world": build(made["stage"])}
+
+
 def _gate(_: Made) -> Made:
     from tests.enforcement.world import World
 
@@ -167,4 +177,5 @@ def _gate(_: Made) -> Made:
 
 CAST = Kit("cast", _people)
 STAGE = Kit("stage", _agency, base=CAST)
-WORLD = Kit("world", _gate)
+SITE = Kit("site", _site, base=STAGE)
+GATE = Kit("gate", _gate)

@@ -14,7 +14,8 @@ from django.core.wsgi import get_wsgi_application
 from django.test import Client
 
 from core.models import User
-from tests.browser.world import World, build
+from tests import kits
+from tests.browser.world import World
 from tests.search.stage import running_log
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -53,9 +54,16 @@ def address(database: Any) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(cast: Any, log_at_work: None) -> World:
+def kit(request: pytest.FixtureRequest, kit: kits.Kit | None) -> kits.Kit | None:
+    named = {"world": kits.SITE, "stage": kits.STAGE}
+    return next((named[name] for name in named if name in request.fixturenames), kit)
+
+
+@pytest.fixture
+def world(database: kits.Clone, log_at_work: None) -> World:
     """Cases, searches in every state, a gallery: something to see on every page."""
-    return build(cast)
+    found: World = database.made["world"]
+    return found
 
 
 @pytest.fixture(scope="session")

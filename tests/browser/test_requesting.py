@@ -16,11 +16,6 @@ from tests.search.stage import NUMBER, STORY, Stage
 
 
 @pytest.fixture
-def kit() -> kits.Kit:
-    return kits.STAGE
-
-
-@pytest.fixture
 def stage(database: kits.Clone, log_at_work: None) -> Stage:
     """An agency that can search."""
     found: Stage = database.made["stage"]

@@ -12,7 +12,6 @@ from search import cases, holds, intake, requests
 from search.models import Case, SearchRequest
 from tests.people import Cast
 from tests.search.stage import OTHER_STORY, PEOPLE, STRANGER, Stage
-from tests.search.stage import build as build_stage
 
 WATCHING = (
     "Somebody threw a stone through the window of the town hall during the demonstration on Saturday. The photo shows "
@@ -47,9 +46,9 @@ def several_faces() -> bytes:
     return written.getvalue()
 
 
-def build(cast: Cast) -> World:
-    """The stage, and around it what the pages show. Takes some seconds: faces are really found and searched."""
-    stage = build_stage(cast)
+def build(stage: Stage) -> World:
+    """Around the stage what the pages show; needs a running log. Takes some seconds: faces are really found and searched."""
+    cast = stage.cast
     unconfirmed = cases.open_case(by=cast.oscar, number="2026-00163", offence="arson_occupied")
     closed = cases.open_case(by=cast.sam, number="2025-01178", offence="kidnapping", officers=[cast.olivia, cast.oscar])
     cases.close(by=cast.sam, case=closed)

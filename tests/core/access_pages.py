@@ -43,6 +43,13 @@ def _draft(cast: Cast) -> dict[str, Any]:
     return {"search_id": requests.draft(by=cast.olivia).pk}
 
 
+def _poor_photo(cast: Cast) -> dict[str, Any]:
+    """A draft whose face is below the quality limits."""
+    draft = requests.draft(by=cast.olivia)
+    SearchRequest.objects.filter(pk=draft.pk).update(chosen_face=1, shortfalls=["sharpness"])
+    return {"search_id": draft.pk}
+
+
 def _waiting(cast: Cast, state: str = "awaiting_approval") -> dict[str, Any]:
     """A request as if it had been submitted: enough to see its page."""
     now = timezone.now()
@@ -181,7 +188,7 @@ ARGUMENTS: dict[str, Arguments] = {
     "candidate_photo": _no_such(view_id=None, template_id=None),
     "approval": _waiting,
     "approval_reject": _waiting,
-    "photo_accept": _draft,
+    "photo_accept": _poor_photo,
     "hold": _held,
     "gallery": _gallery,
     "edition_register": _gallery,

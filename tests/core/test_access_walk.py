@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache as remembered
 from typing import Any
 
 import pytest
@@ -41,6 +43,7 @@ NAMES = sorted({name for name, _ in addresses()})
 MODULES = {name: view.__module__ for name, view in addresses()}
 
 
+@remembered
 def allowed(name: str) -> frozenset[str]:
     """The roles (and `anonymous`) to whom the view of this address declares itself open."""
     found = [access.declared(view) for other, view in addresses() if other == name]
@@ -58,14 +61,34 @@ def expected(name: str, method: str, role: str) -> int:
     return 405 if role in allowed(name) else TABLE[name][role]
 
 
-def ask(cast: Cast, role: str, method: str, name: str, arguments: dict[str, Any]) -> int:
-    """The status that a fresh session of a person with this role gets."""
-    cache.clear()  # allauth's limits per address are not what is asked here
-    client = Client(raise_request_exception=False)
-    if role != ANONYMOUS:
-        client.force_login(cast.by_role[role])
-    data = DATA.get(f"{name} {method}", {}) if method != "GET" else {}
-    return int(client.generic(method, reverse(name, kwargs=arguments), **_encoded(name, method, data)).status_code)
+@dataclass
+class Visitors:
+    """People of each role with sessions, in which nobody has done anything yet: a session in which something may have
+    been done is not used again, and neither are the things it was done to.
+    """
+
+    cast: Cast
+    clients: dict[str, Client] = field(default_factory=dict)
+    arguments: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def ask(self, role: str, method: str, name: str, arguments: Callable[[Cast], dict[str, Any]]) -> int:
+        """The status that a person with this role gets."""
+        cache.clear()  # allauth's limits per address are not what is asked here
+        client = self.clients.get(role) or self._enter(role)
+        if name not in self.arguments:
+            self.arguments[name] = arguments(self.cast)
+        data = DATA.get(f"{name} {method}", {}) if method != "GET" else {}
+        address = reverse(name, kwargs=self.arguments[name])
+        status = int(client.generic(method, address, **_encoded(name, method, data)).status_code)
+        if method != "GET" and role in allowed(name):
+            del self.clients[role], self.arguments[name]
+        return status
+
+    def _enter(self, role: str) -> Client:
+        client = self.clients[role] = Client(raise_request_exception=False)
+        if role != ANONYMOUS:
+            client.force_login(self.cast.by_role[role])
+        return client
 
 
 def _encoded(name: str, method: str, data: dict[str, Any]) -> dict[str, Any]:
@@ -92,17 +115,13 @@ def test_every_address_has_a_row_and_every_row_an_address() -> None:
 @pytest.mark.parametrize("module", sorted(set(MODULES.values())))
 def test_every_role_gets_what_the_table_says(cast: Cast, module: str) -> None:
     wrong = []
+    visitors = Visitors(cast)
     for name in (name for name in NAMES if MODULES[name] == module and name in TABLE):
-        arguments: dict[str, Any] | None = None
         for method in METHODS:
             if method not in ("GET", "POST") and f"{name} {method}" not in TABLE:
                 continue
             for role in (ANONYMOUS, *CODES):
-                if arguments is None:
-                    arguments = ARGUMENTS[name](cast) if name in ARGUMENTS else {}
-                status = ask(cast, role, method, name, arguments)
-                if method != "GET" and status < 400:
-                    arguments = None  # used up
+                status = visitors.ask(role, method, name, ARGUMENTS.get(name, lambda _: {}))
                 if status != expected(name, method, role):
                     wrong.append(f"{method} {name} as {role}: {status}, the table says {expected(name, method, role)}")
     assert wrong == []
@@ -111,11 +130,12 @@ def test_every_role_gets_what_the_table_says(cast: Cast, module: str) -> None:
 @pytest.mark.parametrize("module", sorted({MODULES[name] for name in FOREIGN}))
 def test_what_one_may_not_know_of_is_not_found(cast: Cast, module: str) -> None:
     wrong = []
+    visitors = Visitors(cast)
     for name in sorted(name for name in FOREIGN if MODULES[name] == module):
         only = all(code in (405, 403, 302, 401) for code in TABLE[name].values())
         method = next(one for one in METHODS[only:] if one == "GET" or f"{name} {one}" in TABLE)
         for role in CODES:
-            status = ask(cast, role, method, name, FOREIGN[name](cast))
+            status = visitors.ask(role, method, name, FOREIGN[name])
             if status != (404 if role in allowed(name) else 403):
                 wrong.append(f"{method} {name} as {role}: {status}")
     assert wrong == []

@@ -60,6 +60,16 @@ def test_it_starts_is_left_running_found_again_and_stopped(home):
     assert first.stop() is False
 
 
+def test_only_throw_away_servers_trade_safety_for_speed(home):
+    server = Server(home, buffers_mb=run.BUFFERS_MB)
+    server.start()
+    kept = ("fsync", "full_page_writes", "synchronous_commit", "scram_iterations")
+    assert [setting(server, name) for name in kept] == ["on", "on", "on", "4096"]
+    server.stop()
+    run.server(home).start()
+    assert [setting(server, name) for name in kept] == ["off", "off", "on", "1"]
+
+
 def test_data_outlives_a_stop(server):
     with server.connect() as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1")

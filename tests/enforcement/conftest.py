@@ -11,7 +11,7 @@ from tests.enforcement.world import World
 
 @pytest.fixture
 def kit(request: pytest.FixtureRequest, kit: kits.Kit | None) -> kits.Kit | None:
-    return kits.WORLD if "world" in request.fixturenames else kit
+    return kits.GATE if "world" in request.fixturenames else kit
 
 
 @pytest.fixture
