@@ -138,7 +138,7 @@ def portraits(pytestconfig: pytest.Config) -> Callable[..., Path]:
     """
     from core.portraits.sets import render_set
 
-    kept = pytestconfig.cache.mkdir("portraits") if pytestconfig.cache else run.HOME / "portraits"
+    kept = pytestconfig.cache.mkdir("portraits") if hasattr(pytestconfig, "cache") else run.HOME / "portraits"
 
     def drawn(people: int, photos: int, first: int = 0) -> Path:
         return render_set(kept, people, photos, first=first, manifest=f"{first}-{people}x{photos}.csv", processes=1)

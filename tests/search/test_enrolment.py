@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -412,15 +413,22 @@ def test_only_a_custodian_of_the_agency_enrols(shelf: Shelf, who: str) -> None:
 
 
 def test_the_command_enrols_and_its_last_line_says_what_became_of_the_photos(
-    real_shelf: Shelf, portraits: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    real_shelf: Shelf,
+    portraits: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = portraits(3, 2)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     call_command("enroll", "bookings", manifest=source, workers=1)
     shown = capsys.readouterr()
     summary = json.loads(shown.out.splitlines()[-1])
     assert (summary["photos"], summary["enrolled"], summary["left_out"], summary["version"]) == (6, 6, 0, 1)
     assert summary["photos_per_second"] > 0
     assert "6/6" in shown.err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    call_command("enroll", "bookings", manifest=portraits(1, 1, first=3), workers=1)
+    assert capsys.readouterr().err == ""
     with pytest.raises(SystemExit) as ended:
         call_command("enroll", "bookings", "--manifest", str(source), "--workers", "1", "--as", "carl", verbosity=0)
     assert ended.value.code == 3
