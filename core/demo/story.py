@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
+from tqdm import tqdm
 
 from core import state
 from core.demo.people import Cast, assemble
@@ -90,11 +91,24 @@ class Story:
         }
 
     def _draw(self) -> tuple[Path, Path, Path, str]:
-        from core.portraits.sets import SEEDS, person_id, render_set
+        from core.portraits.sets import SEEDS, Progress, person_id, render_set
 
         place = state.directory("portraits")
-        gallery = render_set(place, ENROLLED, 1, manifest="gallery.csv")
-        measured = render_set(place, MEASURED, PHOTOS_MEASURED, first=ENROLLED, manifest="measured.csv")
+        # The longest wait of the first run. A bar on a terminal, nothing in a file.
+        with tqdm(total=ENROLLED + MEASURED * PHOTOS_MEASURED, desc="drawing", unit="portrait", disable=None) as bar:
+
+            def drawn(before: int) -> Progress:
+                return lambda done, total: bar.update(before + done - bar.n)
+
+            gallery = render_set(place, ENROLLED, 1, manifest="gallery.csv", progress=drawn(0))
+            measured = render_set(
+                place,
+                MEASURED,
+                PHOTOS_MEASURED,
+                first=ENROLLED,
+                manifest="measured.csv",
+                progress=drawn(ENROLLED),
+            )
         probes = render_set(place, 1, 1, first=SOUGHT, first_photo=1, manifest="probe.csv")
         with probes.open(encoding="utf-8", newline="") as file:
             probe = place / next(csv.DictReader(file))["file"]
