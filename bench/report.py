@@ -39,7 +39,8 @@ def machine(installation: Installation) -> dict[str, str]:
 
 
 def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+    place = Path("/proc/cpuinfo")
+    for line in place.read_text(encoding="utf-8").splitlines() if place.is_file() else ():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or "unknown"
