@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from django.db.models.functions import Now
 
 from audit.log.journal import LogUnavailable
 from core import database
+from core.logs import places
 from core.models import Job, JobState, User
 
 MAX_ATTEMPTS: Final = 5
@@ -255,7 +255,7 @@ def _work(row: Job) -> JobState | None:
         _log.warning("job interrupted", error=type(error).__name__)
         _give_back(mine, row.attempts)
     except Exception as error:
-        _log.error("job failed", error=type(error).__name__, traceback=_traceback(error))
+        _log.error("job failed", error=type(error).__name__, traceback=places(error))
         _end(mine, JobState.FAILED, _sentence(error), None)
     except BaseException:
         # This process is being stopped: somebody else goes on.
@@ -274,13 +274,6 @@ def _sentence(error: Exception) -> str:
         if isinstance(sentence, str) and sentence
         else "The work stopped at a fault. Tell the administrator."
     )
-
-
-def _traceback(error: BaseException) -> list[str]:
-    """Where an error came from, for the process log: without its message and values, which may be about a person."""
-    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    cause = error.__cause__ or error.__context__
-    return frames if cause is None else [*_traceback(cause), type(cause).__name__, *frames]
 
 
 def _give_back(mine: Q, attempts: int) -> None:
@@ -307,7 +300,7 @@ def _requeue_stale(among: Q) -> int:
         try:
             touched += _end(same, JobState.FAILED, _interrupted(row.attempts), None)
         except Exception as error:  # what its kind does at the end failed: the other jobs must not wait for that
-            _log.error("job not given up", error=type(error).__name__, traceback=_traceback(error), job=str(row.id))
+            _log.error("job not given up", error=type(error).__name__, traceback=places(error), job=str(row.id))
     return touched
 
 

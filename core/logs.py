@@ -6,9 +6,31 @@ They say what the process does, never what an officer wrote: no names, case numb
 from __future__ import annotations
 
 import logging.config
+import sys
+import traceback
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+
+def places(error: BaseException) -> list[str]:
+    """Where an error came from, causes first: without messages and values, which may be about a person."""
+    frames = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    cause = error.__cause__ or error.__context__
+    return frames if cause is None else [*places(cause), type(cause).__name__, *frames]
+
+
+def _explain(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put an exception's type and places into the line, never its message: PostgreSQL's quote whole rows."""
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else None
+    if error is None and given:
+        error = sys.exc_info()[1]
+    if error is not None:
+        event.setdefault("error", type(error).__name__)
+        event["traceback"] = places(error)
+    return event
 
 
 def configuration(*, form: str, level: str) -> dict[str, Any]:
@@ -19,15 +41,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    ending = (
-        # Without the values of local variables, which the renderers show unless told otherwise.
-        [
-            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
-            structlog.processors.JSONRenderer(),
-        ]
-        if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
-    )
+    ending = structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -35,7 +49,7 @@ def configuration(*, form: str, level: str) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": steps,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _explain, ending],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

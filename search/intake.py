@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from core import jobs
 from core.exceptions import Conflict, Invalid, NotFound
-from core.faces.decode import UnusablePhoto, decode, encode_clean
+from core.faces.decode import ONE_AT_A_TIME, UnusablePhoto, decode, encode_clean
 from core.faces.face import Face
 from core.faces.quality import check as check_quality
 from core.faces.quality import load_limits, measure
@@ -57,22 +57,14 @@ def receive(*, by: User, data: bytes, request: SearchRequest | None = None, send
     permissions.check_can_request_search(by)
     if request is not None:
         permissions.check_can_change_request(by, request)
-    try:
-        photo = decode(data)
-    except UnusablePhoto as problem:
-        raise Invalid(problem.sentence, {"probe": [problem.sentence]}) from problem
-    clean = encode_clean(photo)
+    original, clean, size = _cleaned(data)
     if request is None:
         request = draft(by=by)
     with transaction.atomic():
         request = locked_draft(request)
         values = sealed.read(request)
-        values["original"] = {"sha256": photo.sha256, "format": photo.format, "bytes": len(data)}
-        values["image"] = {
-            "sha256": hashlib.sha256(clean).hexdigest(),
-            "width": photo.width,
-            "height": photo.height,
-        }
+        values["original"] = original
+        values["image"] = {"sha256": hashlib.sha256(clean).hexdigest(), **size}
         values.pop("faces", None)
         sealed.write(request, values)
         _forget_check(request)
@@ -80,6 +72,18 @@ def receive(*, by: User, data: bytes, request: SearchRequest | None = None, send
         request.save()
         jobs.enqueue(kind=PROBE_CHECK, subject=request.id, send=send)
     return request
+
+
+def _cleaned(data: bytes) -> tuple[dict[str, Any], bytes, dict[str, int]]:
+    """What is kept about the original, the clean photo, its size. The pixels are gone when this returns."""
+    with ONE_AT_A_TIME:
+        try:
+            photo = decode(data)
+        except UnusablePhoto as problem:
+            raise Invalid(problem.sentence, {"probe": [problem.sentence]}) from problem
+        clean = encode_clean(photo)
+    original = {"sha256": photo.sha256, "format": photo.format, "bytes": len(data)}
+    return original, clean, {"width": photo.width, "height": photo.height}
 
 
 def probe_image(request: SearchRequest) -> bytes:

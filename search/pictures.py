@@ -8,6 +8,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.faces.decode import ONE_AT_A_TIME
+
 LONGEST_SIDE: Final = 1400
 FACE_SIDE: Final = 320
 _BOX: Final = (31, 78, 121)
@@ -20,7 +22,7 @@ Box = tuple[int, int, int, int]
 def numbered(photo: bytes, boxes: Sequence[tuple[int, Box]], *, chosen: int | None = None) -> bytes:
     """JPEG of the photo, at most LONGEST_SIDE pixels wide and high, with a numbered box for each (number, box in pixels
     of the photo). The chosen one has a heavier frame, so that it is told apart without its colour."""
-    with Image.open(io.BytesIO(photo), formats=["JPEG"]) as opened:
+    with ONE_AT_A_TIME, Image.open(io.BytesIO(photo), formats=["JPEG"]) as opened:
         width, height = opened.size
         opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
         image = opened.convert("RGB")
@@ -47,12 +49,12 @@ def numbered(photo: bytes, boxes: Sequence[tuple[int, Box]], *, chosen: int | No
 
 def cut_out(photo: bytes, box: Box, *, margin: float = 0.25) -> bytes:
     """JPEG of one face, a square of at most FACE_SIDE pixels, with some of what is around it."""
-    with Image.open(io.BytesIO(photo), formats=["JPEG"]) as opened:
-        image = opened.convert("RGB")
     x0, y0, x1, y1 = box
     half = max(x1 - x0, y1 - y0) * (0.5 + margin)
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
-    part = image.crop((round(x - half), round(y - half), round(x + half), round(y + half)))
+    around = round(x - half), round(y - half), round(x + half), round(y + half)
+    with ONE_AT_A_TIME, Image.open(io.BytesIO(photo), formats=["JPEG"]) as opened:
+        part = opened.crop(around).convert("RGB")
     part.thumbnail((FACE_SIDE, FACE_SIDE), Image.Resampling.LANCZOS)
     return _jpeg(part)
 

@@ -86,6 +86,8 @@ def submit(*, by: User, request: SearchRequest, fields: RequestFields, channel: 
         used = StateConflict(states.said(request.state))
         refuse(by=by, request=request, code="request:used", problem=used, channel=channel)
     with transaction.atomic():
+        _fill_in(intake.locked_draft(request), fields)  # kept, whatever comes of the rest
+    with transaction.atomic():
         # One lock from the words to the decision: what the rules saw is what is fixed, whatever another tab sends meanwhile.
         request = _fill_in(intake.locked_draft(request), fields)
         values = sealed.read(request)

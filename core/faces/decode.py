@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,9 @@ MAX_PIXELS_COSTLY = 16_000_000  # WebP and progressive JPEG: their decoders hold
 MAX_SIDE = 16_384  # the filters that follow count pixels of a side in 16 bits
 MIN_SIDE = 32
 STRIP_ROWS = 256  # conversion works through the photo in strips, so that no second full copy exists
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held around work on whole photos where a process has several threads: one photo takes up to 250 MB, four a gigabyte."""
 
 _ORIENTATION = 0x0112
 _MEGA = 1_000_000

@@ -14,7 +14,8 @@ from django.test import Client, RequestFactory
 
 from core import uploads
 from core.faces import decode
-from search import requests
+from core.portraits import portrait_jpeg
+from search import intake, pictures, requests
 
 DOCUMENT = b"%PDF-" + b"x" * 5_000_000
 
@@ -57,3 +58,17 @@ def test_pages_about_people_are_kept_by_no_cache(cast: Any) -> None:
         client.force_login(person)
         for address in addresses:
             assert "no-store" in client.get(address)["Cache-Control"], address
+
+
+def test_a_process_with_threads_works_on_one_photo_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+
+    def decoding(data: bytes) -> Any:
+        held.append(decode.ONE_AT_A_TIME.locked())
+        return decode.decode(data)
+
+    monkeypatch.setattr(intake, "decode", decoding)
+    _, clean, size = intake._cleaned(portrait_jpeg(0, 0))
+    assert held == [True]
+    assert not decode.ONE_AT_A_TIME.locked()
+    assert len(pictures.cut_out(clean, (0, 0, size["width"], size["height"]))) > 1000

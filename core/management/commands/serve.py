@@ -23,6 +23,8 @@ from core.supervisor import Program, Supervisor
 HOST = "127.0.0.1"
 WEB_WORKERS = "2"
 WEB_THREADS = "4"  # some answers wait for the log
+# Blocks of photos go back to the system when they are freed, instead of staying with each thread (glibc, mallopt(3)).
+_RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
 SEARCH_WORKERS = "2"
 
 
@@ -84,7 +86,7 @@ def programs(port: int, *, demo: bool) -> list[Program]:
     web = [sys.executable, "-m", "gunicorn", "core.wsgi:application", "--bind", f"{HOST}:{port}"]
     web += ["--workers", WEB_WORKERS, "--threads", WEB_THREADS, "--graceful-timeout", "10", "--no-control-socket"]
     return [
-        program("web", web, 0),
+        program("web", web, 0, _RETURN_MEMORY),
         program("worker", [*worker, "-n", "worker@%h", "-c", SEARCH_WORKERS, "-Q", "search,default"], 0),
         program("evaluation-worker", [*worker, "-n", "evaluation@%h", "-c", "1", "-Q", "evaluation"], 0),
         program("beat", [*celery, "beat", "--pidfile=", "--loglevel", "INFO"], 0),
