@@ -36,6 +36,10 @@ _VERDICTS: Final = {"met": "met", "not met": "not_met", "cannot be shown": "cann
 LABEL_SOURCES: Final = ("self-reported", "official record", "assigned", "not stated")
 
 
+# The files of a report lie side by side and end like this.
+_SUFFIXES: Final = frozenset({".json", ".csv", ".svg", ".png", ".html", ".pdf"})
+
+
 def models_dir() -> Path | None:
     """The folder with this installation's own face models, if there is one."""
     place = Path(settings.GLASSCASE_MODELS_DIR)
@@ -67,6 +71,8 @@ def start(
         errors["manifest"] = [f"There is no manifest at {manifest}. Name a CSV file with the columns person_id,file."]
     if not 0 < target_fmr < 1:
         errors["target_fmr"] = ["The wanted false-match rate lies between 0 and 1, for example 0.001."]
+    if out is not None and not _is_for_reports(out):
+        errors["out"] = [f"{out} holds other files, which would be published with the report. Name an empty directory."]
     if label_source not in LABEL_SOURCES:
         errors["label_source"] = [f"Say where the cohort labels come from: {', '.join(LABEL_SOURCES)}."]
     try:
@@ -181,8 +187,16 @@ def published(identity: uuid.UUID) -> Evaluation:
 
 def files(evaluation: Evaluation) -> list[str]:
     """The names of a report's files, relative to its folder, in order."""
-    folder = Path(evaluation.folder)
-    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [path.name for path in sorted(Path(evaluation.folder).iterdir()) if _is_of_report(path)]
+
+
+def _is_of_report(path: Path) -> bool:
+    return path.suffix in _SUFFIXES and path.is_file() and not path.is_symlink()
+
+
+def _is_for_reports(folder: Path) -> bool:
+    """Whether nothing lies in the directory but an earlier report: all that is in it can be downloaded afterwards."""
+    return not folder.exists() or (folder.is_dir() and all(_is_of_report(path) for path in folder.iterdir()))
 
 
 def file(evaluation: Evaluation, name: str) -> Path:

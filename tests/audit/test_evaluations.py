@@ -178,3 +178,25 @@ def test_a_limit_of_the_gate_is_changed_by_two_people(cast: Any, mallory: psycop
     with pytest.raises(NotAllowed):
         set_limit(by=cast.carl, setting="k_max", value=50, signatures=both)
     assert client.settings(mallory)["k_max"] == 25
+
+
+def test_a_directory_with_other_files_is_never_published(cast: Any, manifest: Path, database: Any) -> None:
+    """Whoever reads evaluations may download everything in the directory of a report."""
+    assert (database.home / "keys").is_dir()
+    with pytest.raises(Invalid) as refused:
+        started(cast, manifest, out=database.home, here=True)
+    assert "holds other files" in refused.value.field_errors["out"][0]
+    assert not Evaluation.objects.exists()
+
+
+def test_a_link_in_the_directory_of_a_report_is_no_file_of_it(cast: Any, manifest: Path, tmp_path: Path) -> None:
+    evaluation = started(cast, manifest, out=tmp_path / "report", here=True)
+    folder = Path(evaluation.folder)
+    folder.mkdir()
+    (folder / "report.json").write_text("{}")
+    (folder / "keys.json").symlink_to("/etc/passwd")
+    (folder / "sub.csv").mkdir()
+    assert evaluations.files(evaluation) == ["report.json"]
+    for name in ("keys.json", "../report.json", "/etc/passwd", "sub.csv/../report.json", "report.json/", ""):
+        with pytest.raises(NotFound):
+            evaluations.file(evaluation, name)
