@@ -59,7 +59,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
-# A probe is at most 25 MB; everything else in a form is small.
+# Files have limits of their own (core.uploads); everything else in a form is small.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 # In memory only: a photo must not lie in clear on a disk, not even for a moment.
 FILE_UPLOAD_HANDLERS = ["core.uploads.Memory"]

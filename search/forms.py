@@ -164,7 +164,7 @@ class SearchForm(ServiceForm):
         forms.FileField(
             required=False,
             label="Photo file",
-            help_text="JPEG, PNG or WebP, at most 25 MB. Position data and other metadata are removed.",
+            help_text="JPEG, PNG or WebP, at most 20 MB. Position data and other metadata are removed.",
             widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
         )
     )
