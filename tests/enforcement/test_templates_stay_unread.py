@@ -81,6 +81,23 @@ def test_no_statement_reads_or_touches_what_the_owners_keep(
     assert str(HalfVector(world.faces[0]).to_text())[:20] not in str(caught.value)
 
 
+def test_statistics_do_not_keep_embeddings(world: World, as_superuser: psycopg.Connection) -> None:
+    """Copies in the planner's statistics would outlive an expungement."""
+    world.executed()
+    for table in ("gallery.template", f"gallery.template_{world.edition}", "gate.bound", "gate.outcome"):
+        as_superuser.execute(f"ANALYZE {table}")
+    kept = as_superuser.execute(
+        "SELECT DISTINCT tablename, attname FROM pg_stats WHERE schemaname IN ('gallery', 'gate', 'vault')"
+        " AND attname IN ('embedding', 'template', 'person', 'probe', 'packed', 'salt', 'salt_micro', 'half')"
+        " AND tablename <> 'removed'"
+    ).fetchall()
+    assert kept == []
+    known = as_superuser.execute(
+        "SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [f"gallery.template_{world.edition}"]
+    ).fetchone()
+    assert known == (300,), "sealing told the planner the size of the partition"
+
+
 def test_statistics_do_not_show_embeddings(world: World, as_role: Open, as_superuser: psycopg.Connection) -> None:
     as_superuser.execute("ANALYZE gallery.template")
     rows = as_role("app").execute("SELECT * FROM pg_stats WHERE schemaname IN ('gallery', 'gate')").fetchall()

@@ -114,6 +114,12 @@ CREATE TABLE gate.replay (
     at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The planner's statistics would keep copies of embeddings and candidates beyond their erasure: none are taken.
+ALTER TABLE gate.bound ALTER COLUMN probe SET STATISTICS 0, ALTER COLUMN salt SET STATISTICS 0;
+ALTER TABLE gate.outcome ALTER COLUMN packed SET STATISTICS 0, ALTER COLUMN salt SET STATISTICS 0,
+    ALTER COLUMN salt_micro SET STATISTICS 0;
+ALTER TABLE gate.replay ALTER COLUMN packed SET STATISTICS 0;
+
 CREATE TABLE gate.view (
     view    uuid PRIMARY KEY,
     request uuid NOT NULL,

@@ -46,6 +46,9 @@ CREATE TABLE gallery.template (
     PRIMARY KEY (edition, template)
 ) PARTITION BY LIST (edition);
 
+ALTER TABLE gallery.template ALTER COLUMN embedding SET STATISTICS 0, ALTER COLUMN template SET STATISTICS 0,
+    ALTER COLUMN person SET STATISTICS 0;
+
 CREATE TABLE gallery.removed (
     edition  integer NOT NULL,
     template uuid NOT NULL,
@@ -60,6 +63,8 @@ CREATE TABLE gallery.photo_half (
     half     bytea NOT NULL CHECK (octet_length(half) = 32),
     PRIMARY KEY (edition, template)
 );
+
+ALTER TABLE gallery.photo_half ALTER COLUMN half SET STATISTICS 0;
 
 CREATE FUNCTION gallery.only_into_open_batches() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -102,6 +107,9 @@ BEGIN
             CONSTRAINT unit_norm CHECK (abs(public.l2_norm(embedding) - 1) < 0.01))', fresh, p_dimension);
     EXECUTE format('ALTER TABLE gallery.template_%s ALTER COLUMN embedding SET STORAGE PLAIN', fresh);
     EXECUTE format('ALTER TABLE gallery.template_%s SET (parallel_workers = 2)', fresh);
+    -- The planner's statistics would keep copies of embeddings, also of people who are expunged later: none are taken.
+    EXECUTE format('ALTER TABLE gallery.template_%1$s ALTER COLUMN embedding SET STATISTICS 0,
+        ALTER COLUMN template SET STATISTICS 0, ALTER COLUMN person SET STATISTICS 0', fresh);
     EXECUTE format('ALTER TABLE gallery.template ATTACH PARTITION gallery.template_%1$s FOR VALUES IN (%1$s)', fresh);
     INSERT INTO gallery.current (gallery, edition) VALUES (p_gallery, fresh) ON CONFLICT (gallery) DO NOTHING;
     PERFORM log.append_as_gallery('gallery:edition:registered', jsonb_build_object(
@@ -227,6 +235,8 @@ BEGIN
     UPDATE gallery.edition SET version = version + 1 WHERE edition = p_edition RETURNING version INTO fresh;
     SELECT v.templates + counted INTO total FROM gallery.version v WHERE v.edition = p_edition AND v.version = fresh - 1;
     INSERT INTO gallery.version (edition, version, batch, templates) VALUES (p_edition, fresh, p_batch, total);
+    -- Without the size of the partition the planner would not scan it in parallel until it is analysed some time later.
+    EXECUTE format('ANALYZE gallery.template_%s (edition, batch)', p_edition);
     PERFORM log.append_as_gallery('gallery:batch:sealed', jsonb_build_object(
         'edition', p_edition, 'batch', p_batch, 'templates', counted, 'digest', encode(summed, 'hex'), 'version', fresh));
     RETURN fresh;

@@ -10,6 +10,7 @@ CREATE TABLE vault.sealed (
     at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (entry, field)
 );
+ALTER TABLE vault.sealed ALTER COLUMN sealed SET STATISTICS 0;
 CREATE INDEX sealed_record ON vault.sealed (record);
 
 CREATE FUNCTION vault.put(p_entry uuid, p_field text, p_record uuid, p_sealed bytea) RETURNS void
