@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -38,12 +37,6 @@ LABEL_SOURCES: Final = ("self-reported", "official record", "assigned", "not sta
 
 # The files of a report lie side by side and end like this.
 _SUFFIXES: Final = frozenset({".json", ".csv", ".svg", ".png", ".html", ".pdf"})
-
-
-def models_dir() -> Path | None:
-    """The folder with this installation's own face models, if there is one."""
-    place = Path(settings.GLASSCASE_MODELS_DIR)
-    return place if place.is_dir() else None
 
 
 def start(
@@ -80,7 +73,7 @@ def start(
     except PolicyError as problem:
         errors["acceptance_policy"] = [str(problem)]
     try:
-        engine = registry.engine(model, models_dir())
+        engine = registry.engine(model, state.models_dir())
     except UnusableModel as problem:
         errors["model"] = [problem.sentence]
     if errors:
@@ -125,7 +118,7 @@ def work(running: jobs.RunningJob) -> None:
 
 def measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Evaluation:
     """Measures and publishes. Raises Invalid with the reason when the set cannot be used."""
-    engine = registry.engine(evaluation.face_model_name, models_dir())
+    engine = registry.engine(evaluation.face_model_name, state.models_dir())
     if engine.identity().hash != evaluation.face_model:
         raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
     try:

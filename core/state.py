@@ -24,6 +24,12 @@ def _make_private(place: Path) -> None:
         missing.mkdir(mode=0o700, exist_ok=True)
 
 
+def models_dir() -> Path | None:
+    """Return the directory with this installation's own face models, beside the embedded one, if there is one."""
+    place: Path = settings.GLASSCASE_MODELS_DIR
+    return place if place.is_dir() else None
+
+
 def kept_secret(place: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(48)) -> str:
     """Return the secret in the file `place`; the first caller makes it (mode 0600, its directory 0700).
 

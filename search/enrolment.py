@@ -17,7 +17,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from audit.log import journal
-from core import jobs
+from core import jobs, state
 from core.exceptions import Conflict, NotFound
 from core.models import Job, JobState, User
 from core.permissions import signature
@@ -237,7 +237,7 @@ def _chunks(enrolment: Enrolment) -> Iterator[list[EnrolmentItem]]:
 def _task(enrolment: Enrolment, item: EnrolmentItem) -> extraction.Task:
     place = manifests.inside(Path(enrolment.folder), item.file)
     model = enrolment.face_model
-    return extraction.Task(place, model.name, face_models.models_dir(), model.hash)
+    return extraction.Task(place, model.name, state.models_dir(), model.hash)
 
 
 def _tell(running: jobs.RunningJob, enrolment: Enrolment, stage: str) -> None:

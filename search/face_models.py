@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from audit.log import journal
+from core import state
 from core.exceptions import Conflict, NotFound
 from core.faces import registry
 from core.faces.engines import Engine, UnusableModel
@@ -24,15 +23,9 @@ PERMISSIVE = "permissive"
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
-def models_dir() -> Path | None:
-    """The directory with face models beside the embedded one, if there is one."""
-    place: Path = settings.GLASSCASE_MODELS_DIR
-    return place if place.is_dir() else None
-
-
 def records() -> list[registry.ModelRecord]:
     """Every face model that could be loaded here; reading this loads none."""
-    return registry.available(models_dir())
+    return registry.available(state.models_dir())
 
 
 def current_names() -> list[str]:
@@ -46,8 +39,8 @@ def engine(name_or_hash: str = DEFAULT) -> Engine:
     Raises NotFound for a hash that is not registered, UnusableModel when the files here are another model than that.
     """
     if _HASH.fullmatch(name_or_hash) is None:
-        return registry.engine(name_or_hash, models_dir())
-    return verified(registry.engine(by_hash(name_or_hash).name, models_dir()), name_or_hash)
+        return registry.engine(name_or_hash, state.models_dir())
+    return verified(registry.engine(by_hash(name_or_hash).name, state.models_dir()), name_or_hash)
 
 
 def verified(loaded: Engine, hash_: str) -> Engine:
