@@ -17,9 +17,9 @@ from django.utils import timezone
 from audit.fairness.acceptance import PolicyError, load_policy
 from audit.fairness.cohorts import CohortError
 from audit.fairness.comparisons import ComparisonError
-from audit.fairness.datasets import DatasetError
 from audit.fairness.evaluation import Parameters, Progress
 from audit.fairness.run import run
+from audit.fairness.sets.rows import DatasetError
 from audit.log import journal
 from audit.models import Evaluation
 from core import jobs, state

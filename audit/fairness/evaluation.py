@@ -9,7 +9,6 @@ import numpy as np
 
 from audit.fairness.cohorts import UNKNOWN
 from audit.fairness.comparisons import compare
-from audit.fairness.datasets import DatasetError, Samples
 from audit.fairness.disparity import Difference, Measure, differences, summary
 from audit.fairness.rates import (
     CohortRates,
@@ -21,6 +20,8 @@ from audit.fairness.rates import (
     predicted_fpir,
     split_people,
 )
+from audit.fairness.sets.rows import DatasetError
+from audit.fairness.sets.samples import Samples
 
 TARGET_FMR = 1e-3
 MINIMUM_PEOPLE = 20

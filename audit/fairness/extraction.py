@@ -16,7 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from audit.fairness.datasets import DatasetError, LeftOut, Photo, PhotoSet, Samples
+from audit.fairness.sets.photos import Photo, PhotoSet
+from audit.fairness.sets.rows import DatasetError, LeftOut
+from audit.fairness.sets.samples import Samples
 from core.faces.decode import UnusablePhoto, decode
 from core.faces.engines import UnusableModel
 

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from audit.fairness.acceptance import Policy, Verdict
-from audit.fairness.datasets import LeftOut, Samples
 from audit.fairness.disparity import Difference
 from audit.fairness.evaluation import Division, Result
 from audit.fairness.figures import WATERMARK, Drawing, fmr_by_cohort
 from audit.fairness.rates import CohortRates, Rate
+from audit.fairness.sets.rows import LeftOut
+from audit.fairness.sets.samples import Samples
 
 FORMAT = "glasscase/evaluation-report/v1"
 SCHEMA = Path(__file__).parent / "report.schema.json"
@@ -107,8 +108,11 @@ def build(
 def code_sha256() -> str:
     """SHA-256 over the source of this library: which code computed the numbers, with or without version control."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(
+            f"{path.relative_to(root).as_posix()}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return digest.hexdigest()
 
 

@@ -11,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audit.fairness.acceptance import Policy, Verdict, judge
-from audit.fairness.datasets import Samples, read_embeddings, read_manifest
 from audit.fairness.evaluation import Parameters, Progress, Result, evaluate
 from audit.fairness.extraction import Engine, extract
 from audit.fairness.report import Provenance, build
+from audit.fairness.sets.embeddings import read_embeddings
+from audit.fairness.sets.manifest import read_manifest
+from audit.fairness.sets.samples import Samples
 
 Tell = Callable[[Progress], None]
 

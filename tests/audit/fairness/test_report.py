@@ -17,13 +17,14 @@ from PIL import Image
 
 from audit.fairness.acceptance import load_policy
 from audit.fairness.comparisons import compare
-from audit.fairness.datasets import DatasetError, read_manifest
 from audit.fairness.evaluation import Parameters, Progress, evaluate
 from audit.fairness.extraction import extract
 from audit.fairness.figures import WATERMARK
 from audit.fairness.rates import choose_threshold, split_people
 from audit.fairness.report import SCHEMA, Provenance
 from audit.fairness.run import Written, run, run_embeddings
+from audit.fairness.sets.manifest import read_manifest
+from audit.fairness.sets.rows import DatasetError
 from core.faces.decode import encode_pixels
 from tests.audit.fairness.test_comparisons import naive
 

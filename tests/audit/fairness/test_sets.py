@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from audit.fairness.cohorts import CohortError, clean, cohort_labels, columns_of, label_in
-from audit.fairness.datasets import DatasetError, read_embeddings, read_manifest
+from audit.fairness.sets.embeddings import read_embeddings
+from audit.fairness.sets.manifest import read_manifest
+from audit.fairness.sets.rows import DatasetError
 
 
 def write_set(folder: Path, rows: str, files: dict[str, bytes], header: str = "person_id,file,sex") -> Path:
