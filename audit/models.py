@@ -10,14 +10,57 @@ from django.db import models
 from django.db.models import Q
 
 
+class BenchmarkSet(models.Model):
+    """A frozen benchmark set: what it holds, where it lies, whose labels and under which licence. Never changed."""
+
+    class Kind(models.TextChoices):
+        PHOTOS = "photos", "Photos"
+        EMBEDDINGS = "embeddings", "Embeddings"
+        SCORES = "scores", "Scores of pairs"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.SlugField(max_length=60, unique=True)
+    layout = models.CharField(max_length=20)
+    kind = models.CharField(max_length=12, choices=Kind)
+    source = models.CharField(max_length=1000)
+    folder = models.CharField(max_length=1000)  # the frozen list, in the state directory
+    sha256 = models.CharField(max_length=64)
+    columns = models.JSONField(default=list)
+    people = models.PositiveIntegerField()
+    items = models.PositiveBigIntegerField()  # photos, embeddings or scores
+    pairs = models.PositiveIntegerField(default=0)  # of a protocol with fixed pairs
+    left_out = models.PositiveIntegerField()
+    notes = models.JSONField(default=list)
+    label_source = models.CharField(max_length=40)
+    licence = models.CharField(max_length=300)
+    citation = models.CharField(max_length=500)
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    added_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Evaluation(models.Model):
     """One measurement of one face model on one benchmark set, and what became of it."""
+
+    class Kind(models.TextChoices):
+        PHOTOS = "photos", "Photos"
+        EMBEDDINGS = "embeddings", "Embeddings"
+        SCORES = "scores", "Scores of pairs"
+
+    class Stopped(models.TextChoices):
+        PAUSED = "paused", "Paused"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     face_model = models.CharField(max_length=64)
     face_model_name = models.CharField(max_length=80)
     title = models.CharField(max_length=200)
-    manifest = models.CharField(max_length=1000)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.PHOTOS)
+    manifest = models.CharField(max_length=1000)  # or the file of embeddings or scores; of a frozen set its folder
+    benchmark_set = models.ForeignKey(BenchmarkSet, on_delete=models.RESTRICT, null=True, related_name="evaluations")
     cohorts = models.CharField(max_length=200)
     acceptance_policy = models.CharField(max_length=40)
     target_fmr = models.FloatField()
@@ -31,6 +74,9 @@ class Evaluation(models.Model):
     threshold = models.IntegerField(null=True)
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
     started_at = models.DateTimeField()
+    resumed_at = models.DateTimeField(null=True)
+    stopped_as = models.CharField(max_length=12, choices=Stopped, blank=True)
+    problem = models.CharField(max_length=500, blank=True)
     published_at = models.DateTimeField(null=True)
     adopted_at = models.DateTimeField(null=True)
 
@@ -44,3 +90,30 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def state(self) -> str:
+        """Published, running, or how it was stopped."""
+        return "published" if self.published_at is not None else self.stopped_as or "running"
+
+
+class EvaluationChunk(models.Model):
+    """A part of one stage of an evaluation, done once by whichever worker takes its job."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="chunks")
+    stage = models.CharField(max_length=20)
+    number = models.PositiveIntegerField()
+    first = models.PositiveIntegerField()
+    last = models.PositiveIntegerField()  # exclusive
+    items = models.PositiveBigIntegerField()
+    runs = models.PositiveIntegerField(default=0)  # how often a worker began it
+    done_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["evaluation", "stage", "number"], name="one_chunk_of_a_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.number} of {self.evaluation}"

@@ -27,3 +27,21 @@ def check_can_open_sealed(user: User) -> None:
 
 def can_open_sealed(user: User) -> bool:
     return has(user, Permission.SAMPLE_SEARCHES)
+
+
+def check_can_run_evaluations(user: User) -> None:
+    """Freezing benchmark sets; starting, pausing, resuming and cancelling evaluations."""
+    require(user, Permission.RUN_EVALUATIONS, "Only a custodian may do this. Ask the gallery's custodian.")
+
+
+def can_run_evaluations(user: User) -> bool:
+    return has(user, Permission.RUN_EVALUATIONS)
+
+
+def check_can_read_evaluations(user: User) -> None:
+    """Reading benchmark sets, the progress of evaluations and published reports."""
+    require(user, Permission.READ_EVALUATIONS, "Your role does not read evaluation reports.")
+
+
+def can_read_evaluations(user: User) -> bool:
+    return has(user, Permission.READ_EVALUATIONS)

@@ -364,6 +364,21 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "An evaluation's report was published.",
                 "run=id model=hash set=hash report=hash verdict=code acceptance_policy=code threshold=int",
             ),
+            _event("evaluation:run:paused", "app", "An evaluation was paused.", "run=id"),
+            _event("evaluation:run:resumed", "app", "An evaluation was resumed.", "run=id"),
+            _event("evaluation:run:cancelled", "app", "An evaluation was cancelled.", "run=id"),
+            _event(
+                "evaluation:set:added",
+                "app",
+                "A benchmark set was frozen.",
+                "benchmark=id name=code layout=code set=hash people=int items=int left_out=int",
+            ),
+            _event(
+                "evaluation:set:verified",
+                "app",
+                "A benchmark set was compared with what was frozen.",
+                "benchmark=id name=code set=hash changes=int",
+            ),
             _event("evaluation:run:failed", "app", "An evaluation failed.", "run=id reason=code"),
             _event("evaluation:report:downloaded", "app", "An evaluation's report was downloaded.", "run=id file=code"),
             # The vault and the log itself

@@ -106,6 +106,13 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "evaluation:report:published": (
         "The report of the evaluation {run} was published: {verdict} under {acceptance_policy}, threshold {threshold}."
     ),
+    "evaluation:run:paused": "The evaluation {run} was paused.",
+    "evaluation:run:resumed": "The evaluation {run} was resumed.",
+    "evaluation:run:cancelled": "The evaluation {run} was cancelled.",
+    "evaluation:set:added": (
+        "The benchmark set {name} was frozen: {items} items of {people} people, {left_out} left out, layout {layout}."
+    ),
+    "evaluation:set:verified": "The benchmark set {name} was compared with what was frozen; changes found: {changes}.",
     "evaluation:run:failed": "The evaluation {run} failed: {reason}.",
     "evaluation:report:downloaded": "A file of the evaluation {run} was downloaded: {file}.",
     "vault:record:viewed": "{viewer} opened sealed values of entry {entry}.",
