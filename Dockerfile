@@ -16,7 +16,7 @@ ENV PATH=/opt/glasscase/bin:$PATH \
     GLASSCASE_HOME=/state \
     GLASSCASE_LOG_FORMAT=json
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin glasscase \
-    && mkdir -p /state /published && chown glasscase:glasscase /state /published && chmod 0700 /state
+    && mkdir -p /state /published /checkpoints && chown glasscase:glasscase /state /published /checkpoints && chmod 0700 /state /checkpoints
 WORKDIR /app
 COPY --from=build /opt/glasscase /opt/glasscase
 COPY manage.py pyproject.toml ./
@@ -29,6 +29,6 @@ COPY static/ static/
 RUN mkdir staticfiles && GLASSCASE_SECRET_KEY=collectstatic-needs-one-and-does-not-use-it GLASSCASE_HOME=/tmp/none \
     python manage.py collectstatic --noinput --verbosity 0
 USER 10001:10001
-VOLUME ["/state", "/published"]
+VOLUME ["/state", "/published", "/checkpoints"]
 EXPOSE 8000
 CMD ["gunicorn", "core.wsgi:application", "--bind", "0.0.0.0:8000", "--workers", "3", "--worker-tmp-dir", "/tmp", "--no-control-socket"]

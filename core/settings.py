@@ -177,6 +177,9 @@ DATABASES = {
 GLASSCASE_LOG_ORIGIN = environment.text("GLASSCASE_LOG_ORIGIN", "glasscase.invalid/log")
 # File with the log's public keys; empty: the one that the signer writes below GLASSCASE_HOME.
 GLASSCASE_LOG_VKEYS = environment.text("GLASSCASE_LOG_VKEYS", "")
+# Where the signer keeps every checkpoint it publishes, once and for ever; empty: beside its key. Better on another machine or on
+# media that can be written once: a signer that is restored together with its database is stopped by what it finds there.
+GLASSCASE_CHECKPOINT_ARCHIVE = environment.text("GLASSCASE_CHECKPOINT_ARCHIVE", "")
 # How long a step of a search or a reading waits for the sequencer and the signer before it says so.
 GLASSCASE_LOG_WAIT_SECONDS = environment.integer("GLASSCASE_LOG_WAIT_SECONDS", 20, minimum=1, maximum=600)
 # Whether checkpoint and hash tiles are open to anybody who reaches the server; entries always need a token.

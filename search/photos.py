@@ -6,7 +6,6 @@ only, and one in the key store. Neither is enough; destroying the key store's ha
 
 from __future__ import annotations
 
-import os
 import secrets
 import uuid
 from collections.abc import Iterable
@@ -35,7 +34,9 @@ def new_half() -> bytes:
 def write(template: uuid.UUID, *, database_half: bytes, store_half: bytes, photo: bytes, crop: bytes) -> None:
     """Seal both files and put them on disk: durable when this returns, whole or not there at all."""
     for kind, clear in ((PHOTO, photo), (CROP, crop)):
-        _replace(path(template, kind), keystore.seal(database_half + store_half, _purpose(template, kind), clear))
+        state.write_durably(
+            path(template, kind), keystore.seal(database_half + store_half, _purpose(template, kind), clear)
+        )
 
 
 def read(template: uuid.UUID, database_half: bytes, kind: str = PHOTO) -> bytes:
@@ -59,29 +60,8 @@ def erase(templates: Iterable[uuid.UUID]) -> None:
         for kind in (PHOTO, CROP):
             place = path(template, kind)
             place.unlink(missing_ok=True)
-            _partial(place).unlink(missing_ok=True)
+            state.draft_of(place).unlink(missing_ok=True)
 
 
 def _purpose(template: uuid.UUID, kind: str) -> str:
     return f"enrolled {kind} {template}"
-
-
-def _partial(place: Path) -> Path:
-    return place.with_name(f"{place.name}.partial")
-
-
-def _replace(place: Path, content: bytes) -> None:
-    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = _partial(place)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(place)
-    # The name as well: a row must not outlive a power cut that its file does not.
-    directory = os.open(place.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -24,6 +24,10 @@ LOOSE_AFTER_SECONDS: Final = 10
 LATE_AFTER_SECONDS: Final = 60
 
 
+class Frozen(RuntimeError):
+    """The log is frozen, because more is known of it outside than this database holds. Nothing is sequenced."""
+
+
 class TreeMismatch(RuntimeError):
     """The stored leaves do not give the root of the stored head: somebody changed the log. Nothing more is sequenced."""
 
@@ -31,13 +35,19 @@ class TreeMismatch(RuntimeError):
 def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
     """Puts up to `limit` pending entries into the tree; returns how many. `connection` is in autocommit mode.
 
-    Raises TreeMismatch when the right edge, re-hashed from the leaves, is not what the head says.
+    None while the signer has not cleared this database (`is_cleared`): they wait. Raises Frozen, and TreeMismatch when the
+    right edge, re-hashed from the leaves, is not what the head says.
     """
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = on")
         head = cursor.execute("SELECT size, root FROM logwork.head FOR UPDATE").fetchone()
         assert head is not None, "the migration makes the head"
         size, root = int(head[0]), bytes(head[1])
+        frozen = cursor.execute("SELECT reason FROM logwork.frozen").fetchone()
+        if frozen is not None:
+            raise Frozen(f"The log is frozen: {frozen[0]}")
+        if not is_cleared(connection):
+            return 0
         rows = cursor.execute(
             "SELECT p.entry_id, e.leaf_hash, e.at FROM logwork.pending p JOIN log.entry e ON e.id = p.entry_id"
             " ORDER BY p.entry_id LIMIT %s",
@@ -69,6 +79,12 @@ def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
         if moved != 1:
             raise TreeMismatch("The head moved under the lock of this step.")
         return len(rows)
+
+
+def is_cleared(connection: psycopg.Connection) -> bool:
+    """Whether the signer has lately compared this database, as it runs now, with what is known of the log outside."""
+    row = connection.execute("SELECT logwork.is_cleared()").fetchone()
+    return row is not None and bool(row[0])
 
 
 def loose(connection: psycopg.Connection) -> int:

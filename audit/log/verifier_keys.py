@@ -5,11 +5,13 @@ Workers check receipts with it before they search; on a server of its own, copy 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 
 from audit.log.checkpoint import VerifierKey
+from core import state
 
 
 class NoVerifierKey(RuntimeError):
@@ -32,13 +34,14 @@ def published() -> list[VerifierKey]:
     return [VerifierKey.parse(line) for line in lines]
 
 
-def publish(key: VerifierKey) -> None:
-    """Adds a key to the file where others look for it; everybody may read it. Harmless to repeat."""
+def publish(keys: Sequence[VerifierKey]) -> None:
+    """Makes these the keys of their log in the file where others look; everybody may read it. Harmless to repeat.
+
+    Keys of other logs (earlier origins of this one) stay.
+    """
     place = path()
     known = place.read_text(encoding="utf-8").split() if place.exists() else []
-    if str(key) in known:
-        return
-    draft = place.with_name(f".{place.name}.draft")
-    draft.write_text("".join(f"{line}\n" for line in [*known, str(key)]), encoding="utf-8")
-    draft.chmod(0o644)
-    draft.replace(place)
+    names = {key.name for key in keys}
+    lines = [line for line in known if VerifierKey.parse(line).name not in names] + [str(key) for key in keys]
+    if lines != known:
+        state.write_durably(place, "".join(f"{line}\n" for line in lines).encode(), mode=0o644)

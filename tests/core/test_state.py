@@ -3,6 +3,8 @@ from __future__ import annotations
 import stat
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from core import state
 
 
@@ -32,3 +34,23 @@ def test_all_who_ask_at_once_get_the_same_secret_and_no_draft_stays(tmp_path):
         found = set(pool.map(lambda _: state.kept_secret(place), range(64)))
     assert len(found) == 1
     assert [item.name for item in place.parent.iterdir()] == ["key"]
+
+
+def test_a_durable_write_replaces_a_file_whole_and_leaves_no_draft(tmp_path):
+    place = tmp_path / "new" / "state.json"
+    state.write_durably(place, b"one")
+    state.draft_of(place).write_bytes(b"what a killed process left")
+    state.write_durably(place, b"two", mode=0o644)
+    assert place.read_bytes() == b"two"
+    assert place.stat().st_mode & 0o777 == 0o644
+    assert place.parent.stat().st_mode & 0o777 == 0o700
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_what_is_created_durably_is_never_overwritten(tmp_path):
+    place = tmp_path / "a" / "b" / "once"
+    state.create_durably(place, b"one")
+    with pytest.raises(FileExistsError):
+        state.create_durably(place, b"two")
+    assert place.read_bytes() == b"one"
+    assert place.stat().st_mode & 0o777 == 0o400

@@ -215,8 +215,10 @@ def test_a_frozen_log_takes_nothing_from_an_older_snapshot_or_an_open_transactio
         old.execute("SELECT log.append(%s)", [body])
     assert caught.value.sqlstate == "GC403"
     waiting.commit()
-    with pytest.raises(psycopg.Error) as refused:
+    with pytest.raises(sequencer.Frozen):
         sequencer.step(world.sequencer)
+    with pytest.raises(psycopg.Error) as refused:
+        world.sequencer.execute("INSERT INTO log.leaf SELECT (SELECT size FROM logwork.head), max(id) FROM log.entry")
     assert refused.value.sqlstate == "GC403"
 
 

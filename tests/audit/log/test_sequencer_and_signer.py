@@ -215,8 +215,8 @@ def test_the_signer_publishes_its_public_key_where_others_look(tmp_path: Path, s
 
     settings.GLASSCASE_LOG_VKEYS = str(tmp_path / "log.vkeys")
     with open_signer(tmp_path / "signer", ORIGIN) as one:
-        verifier_keys.publish(one.key)
-        verifier_keys.publish(one.key)
+        verifier_keys.publish([one.key])
+        verifier_keys.publish([one.key])
         assert verifier_keys.published() == [one.key]
     assert (tmp_path / "log.vkeys").stat().st_mode & 0o777 == 0o644
     settings.GLASSCASE_LOG_VKEYS = str(tmp_path / "elsewhere")
