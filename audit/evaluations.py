@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from audit.fairness.acceptance import PolicyError, load_policy
 from audit.fairness.cohorts import CohortError
-from audit.fairness.comparisons import ComparisonError
-from audit.fairness.evaluation import Parameters, Progress
+from audit.fairness.evidence import Parameters, Progress
 from audit.fairness.run import run
+from audit.fairness.scores import ComparisonError
 from audit.fairness.sets.rows import DatasetError
 from audit.log import journal
 from audit.models import Evaluation

@@ -1,74 +1,74 @@
-"""All pairs of a benchmark set compared once, in blocks, into counts. Memory does not grow with the number of pairs.
-
-The rule everywhere: the score of a pair is the cosine of its embeddings, the integer score is round(score x 10^6), and
-a pair is at or above a threshold (an integer, millionths) iff integer score >= threshold.
+"""The outcome of comparing every image of a benchmark set with every other one: counts, and no embedding.
 
 What is kept
 - per pair of cohorts a histogram of integer scores of impostor pairs on a fixed grid of GRID_STEP millionths, and per
   cohort one of genuine pairs: counts at every threshold that is a multiple of GRID_STEP;
-- the exact tail: the highest impostor scores with their two images;
-- at thresholds named beforehand the exact counts and the per-person sums that clustered intervals need.
+- the exact tails: the highest impostor scores and the lowest genuine ones with their two images;
+- at thresholds named beforehand the exact false matches of each pair of people that has any, and the misses of each
+  person: all that clustered intervals, bootstraps and other divisions of the same people need.
 
-Products are float32 matrix products, whose last bits depend on block shape, threads and processor. A float32 dot
-product of unit vectors of dimension d is off by at most d * 2^-24, so every pair that close to a named threshold, and
-every pair of the tail, is computed again in float64: those numbers are the same on every machine. Histogram counts may
-move by the pairs that lie on an edge of the grid.
+Memory does not grow with the number of pairs. How pairs are compared is in `audit.fairness.chunks`, what a score is in
+`audit.fairness.scores`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
-
-SCALE = 1_000_000
-GRID_STEP = 100
-BINS = 2 * SCALE // GRID_STEP + 1
-BLOCK = 2048  # images per side of a block: 16 MiB of float32 scores
-TAIL = 200_000
-MAX_COHORTS = 50
-MAX_IMAGES_PER_PERSON = 4096
-_NEVER = np.int32(-4 * SCALE)  # below every score: marks what is not an impostor pair
-_SETTLE_CHUNK = 8192
-
-
-class ComparisonError(ValueError):
-    """The embeddings cannot be compared; the message says why in a sentence."""
+from audit.fairness.chunks import (
+    BLOCK,
+    MAX_ERROR_PAIRS,
+    TAIL,
+    Partial,
+    Plan,
+    compare_chunk,
+    floor_of,
+    plan,
+    too_many_errors,
+)
+from audit.fairness.scores import BINS, NOTHING, SCALE, ComparisonError, Histogram, Ints
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sums:
-    """Exact counts at one threshold. People are numbered as in `Comparisons.people`, cohorts as in `.cohorts`."""
+    """Exact counts at one threshold. People are numbered as in `Comparisons.people`."""
 
     threshold: int
-    false_matches: Ints  # (people, cohorts): impostor pairs of this person with that cohort at or above the threshold
-    squares: Ints  # (cohorts, cohorts), symmetric: sum over pairs of people of (their false matches)^2
-    weighted: Ints  # (cohorts, cohorts), symmetric: sum over pairs of people of false matches * their pairs of images
+    pairs: Ints  # (m, 2) people with at least one false match between them, the lower number first, in order
+    errors: Ints  # (m,) their false matches
     false_non_matches: Ints  # (people,): genuine pairs below the threshold
     near: int  # impostor and genuine pairs whose integer score is within 1 of the threshold
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparisons:
-    """The outcome of comparing every image with every other one."""
+    """Counts over all pairs. A tail holds every pair at or beyond its `exact` score, impostor pairs in descending and
+    genuine pairs in ascending order of score; images are rows of the embeddings as they were given."""
 
     people: tuple[str, ...]
     cohorts: tuple[str, ...]
     cohort_of: Ints  # (people,) index into cohorts
     images_of: Ints  # (people,) images compared
-    impostor: dict[tuple[int, int], Ints]  # (a, b) with a <= b -> (BINS,)
-    genuine: Ints  # (cohorts, BINS)
-    tail_scores: Ints  # descending integer scores of impostor pairs
-    tail_images: Ints  # (len(tail), 2) rows of the embeddings as they were given
-    tail_cohorts: Ints  # (len(tail), 2)
-    tail_exact_from: int  # the tail holds every impostor pair with an integer score at or above this
-    sums: dict[int, Sums]
+    impostor: Mapping[tuple[int, int], Histogram]  # (a, b) with a <= b; without pairs: not there
+    genuine: tuple[Histogram, ...]  # by cohort
+    tail_scores: Ints
+    tail_images: Ints  # (len(tail), 2)
+    tail_people: Ints  # (len(tail), 2)
+    tail_exact_from: int
+    genuine_scores: Ints
+    genuine_images: Ints  # (len, 2)
+    genuine_people: Ints  # (len,)
+    genuine_exact_to: int
+    sums: Mapping[int, Sums]
+
+    @property
+    def tail_cohorts(self) -> Ints:
+        """(len(tail), 2) cohorts of the tail's pairs."""
+        return self.cohort_of[self.tail_people]
 
     def impostor_pairs(self, a: int, b: int) -> int:
         """Impostor pairs between cohort a and cohort b (within one when a == b)."""
@@ -77,39 +77,76 @@ class Comparisons:
             return int((int(size_a.sum()) ** 2 - int((size_a**2).sum())) // 2)
         return int(size_a.sum()) * int(size_b.sum())
 
+    def genuine_pairs(self, cohort: int) -> int:
+        size = self.images_of[self.cohort_of == cohort]
+        return int((size * (size - 1) // 2).sum())
+
+    def impostor_histogram(self, a: int, b: int) -> Histogram:
+        return self.impostor.get((min(a, b), max(a, b)), NOTHING)
+
     def impostors_at(self, a: int, b: int, threshold: int) -> int:
         """Impostor pairs of cohorts a and b at or above a threshold on the grid or in the exact tail."""
-        key = (min(a, b), max(a, b))
         if threshold >= self.tail_exact_from:
             cohorts = np.sort(self.tail_cohorts, axis=1)
-            return int(((cohorts == key).all(axis=1) & (self.tail_scores >= threshold)).sum())
-        return at_or_above(self.impostor[key], threshold) if key in self.impostor else 0
+            wanted = (min(a, b), max(a, b))
+            return int(((cohorts == wanted).all(axis=1) & (self.tail_scores >= threshold)).sum())
+        return self.impostor_histogram(a, b).at_or_above(threshold)
 
     def genuine_at(self, cohort: int, threshold: int) -> int:
         """Genuine pairs of a cohort at or above a threshold on the grid."""
-        return at_or_above(self.genuine[cohort], threshold)
+        return self.genuine[cohort].at_or_above(threshold)
 
+    def false_matches(self, threshold: int) -> Ints:
+        """(people, cohorts): impostor pairs of a person with a cohort at or above the threshold."""
+        found, groups = self.sums[threshold], len(self.cohorts)
+        counts = np.zeros(len(self.people) * groups, np.int64)
+        for one, other in ((0, 1), (1, 0)):
+            place = found.pairs[:, one] * groups + self.cohort_of[found.pairs[:, other]]
+            counts += np.bincount(place, weights=found.errors, minlength=len(counts)).astype(np.int64)
+        return counts.reshape(len(self.people), groups)
 
-def at_or_above(histogram: Ints, threshold: int) -> int:
-    """Pairs at or above a threshold that is a multiple of GRID_STEP. ValueError for another one."""
-    if threshold % GRID_STEP:
-        raise ValueError(f"A histogram counts at multiples of {GRID_STEP} millionths only, not at {threshold}.")
-    return int(histogram[max((threshold + SCALE) // GRID_STEP, 0) :].sum())
+    def squares(self, threshold: int) -> Ints:
+        """(cohorts, cohorts), symmetric: sum over pairs of people of (their false matches)^2."""
+        return self._by_cohorts(threshold, self.sums[threshold].errors ** 2)
 
+    def weighted(self, threshold: int) -> Ints:
+        """(cohorts, cohorts), symmetric: sum over pairs of people of false matches * their pairs of images."""
+        found = self.sums[threshold]
+        return self._by_cohorts(threshold, found.errors * self.images_of[found.pairs].prod(axis=1))
 
-def unit_vectors(embeddings: npt.ArrayLike) -> Floats:
-    """(n, d) embeddings scaled to length 1 as a new float32 array. ComparisonError when one is not finite or zero."""
-    vectors = np.array(embeddings, dtype=np.float32)
-    if vectors.ndim != 2 or not vectors.size:
-        raise ComparisonError("Embeddings must be a table with one row per image and one column per dimension.")
-    for start in range(0, len(vectors), BLOCK):  # in pieces: float64 norms without a float64 copy of everything
-        part = vectors[start : start + BLOCK].astype(np.float64)
-        norms = np.sqrt((part * part).sum(axis=1))
-        bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
-        if len(bad):
-            raise ComparisonError(f"Embedding {start + int(bad[0]) + 1} is zero or holds a value that is not a number.")
-        vectors[start : start + BLOCK] = part / norms[:, None]
-    return vectors
+    def _by_cohorts(self, threshold: int, values: Ints) -> Ints:
+        table = np.zeros((len(self.cohorts), len(self.cohorts)), np.int64)
+        cohorts = self.cohort_of[self.sums[threshold].pairs]
+        np.add.at(table, (cohorts[:, 0], cohorts[:, 1]), values)
+        return table + table.T - np.diag(np.diag(table))
+
+    def divided_by(self, cohort: Mapping[str, str]) -> Comparisons:
+        """The same comparisons with people divided into other cohorts, each a union of the present ones.
+
+        cohort: person -> new cohort. ComparisonError when a present cohort would be torn: its counts cannot be.
+        """
+        names = tuple(sorted({cohort[person] for person in self.people}))
+        number = {name: index for index, name in enumerate(names)}
+        cohort_of = np.array([number[cohort[person]] for person in self.people], np.int64)
+        new = np.full(len(self.cohorts), -1, np.int64)
+        new[self.cohort_of] = cohort_of
+        if not (new[self.cohort_of] == cohort_of).all():
+            torn = self.cohorts[int(self.cohort_of[np.flatnonzero(new[self.cohort_of] != cohort_of)[0]])]
+            raise ComparisonError(f"The cohort {torn} cannot be divided any further: compare again.")
+        impostor: dict[tuple[int, int], Ints] = {}
+        for (a, b), histogram in self.impostor.items():
+            key = (int(min(new[a], new[b])), int(max(new[a], new[b])))
+            histogram.add_to(impostor.setdefault(key, np.zeros(BINS, np.int64)))
+        genuine = np.zeros((len(names), BINS), np.int64)
+        for a, histogram in enumerate(self.genuine):
+            histogram.add_to(genuine[new[a]])
+        return replace(
+            self,
+            cohorts=names,
+            cohort_of=cohort_of,
+            impostor={key: Histogram.of(counts) for key, counts in impostor.items()},
+            genuine=tuple(Histogram.of(counts) for counts in genuine),
+        )
 
 
 def compare(
@@ -117,6 +154,7 @@ def compare(
     people: Sequence[str],
     cohorts: Sequence[str],
     *,
+    rows: Ints | None = None,
     thresholds: Sequence[int] = (),
     tail: int = TAIL,
     block: int = BLOCK,
@@ -124,225 +162,128 @@ def compare(
 ) -> Comparisons:
     """Compare all n(n-1)/2 pairs of n embeddings (n, d); people and cohorts name the person and group of each row.
 
-    `progress(done, total)` counts pairs. ComparisonError when a person has two cohorts, there are more than
-    MAX_COHORTS cohorts or more than MAX_IMAGES_PER_PERSON images of one person.
+    The whole of `plan`, `compare_chunk` and `merge` in this process. `progress(done, total)` counts pairs.
+    ComparisonError when the set cannot be compared.
     """
-    work = _Work(unit_vectors(embeddings), people, cohorts, thresholds, tail)
-    blocks = list(work.blocks(block))
-    total = len(work.vectors) * (len(work.vectors) - 1) // 2
+    table = np.asarray(embeddings)
+    if table.ndim == 2 and len(table) != len(people):
+        raise ComparisonError("Every embedding needs one person and one cohort.")
+    work = plan(people, cohorts, rows=rows, thresholds=thresholds, tail=tail, block=block)
+    vectors = work.arrange(table)
     done = 0
-    for row, (first, last) in enumerate(blocks):
-        for other_first, other_last in blocks[row:]:
-            work.add(first, last, other_first, other_last)
-            rows = last - first
-            done += rows * (rows - 1) // 2 if other_first == first else rows * (other_last - other_first)
+
+    def count(pairs: int) -> None:
+        nonlocal done
+        done += pairs
         if progress:
-            progress(done, total)
-    return work.result()
+            progress(done, work.pairs)
+
+    return merge(work, [compare_chunk(vectors, work, chunk, count) for chunk in work.chunks])
 
 
-class _Work:
-    """The counts while they grow. Images are sorted by cohort and person, and a block never cuts a person or mixes
-    cohorts, so a block belongs to one pair of cohorts and holds all pairs of the people in it."""
+def merge(work: Plan, partials: Iterable[Partial]) -> Comparisons:
+    """Add up the partials of a plan, in any order, to the same bits; a chunk that comes twice counts once.
 
-    def __init__(
-        self, vectors: Floats, people: Sequence[str], cohorts: Sequence[str], thresholds: Sequence[int], tail: int
-    ) -> None:
-        if not len(vectors) == len(people) == len(cohorts):
-            raise ComparisonError("Every embedding needs one person and one cohort.")
-        self.cohorts = tuple(sorted(set(cohorts)))
-        if len(self.cohorts) > MAX_COHORTS:
-            raise ComparisonError(f"{len(self.cohorts)} cohorts are too many to compare: at most {MAX_COHORTS}.")
-        cohort_of_person: dict[str, str] = {}
-        for person, cohort in zip(people, cohorts, strict=True):
-            if cohort_of_person.setdefault(person, cohort) != cohort:
-                raise ComparisonError(f"Person {person} is in two cohorts: {cohort_of_person[person]} and {cohort}.")
-        self.people = tuple(sorted(cohort_of_person, key=lambda person: (cohort_of_person[person], person)))
-        number = {person: index for index, person in enumerate(self.people)}
-        person_of = np.fromiter((number[person] for person in people), np.int64, len(people))
-        self.order = np.argsort(person_of, kind="stable")
-        self.vectors = vectors[self.order]
-        self.person_of = person_of[self.order]
-        cohort_number = {cohort: index for index, cohort in enumerate(self.cohorts)}
-        self.cohort_of = np.array([cohort_number[cohort_of_person[person]] for person in self.people], np.int64)
-        self.images_of = np.bincount(self.person_of, minlength=len(self.people)).astype(np.int64)
-        worst = int(self.images_of.argmax())
-        if self.images_of[worst] > MAX_IMAGES_PER_PERSON:
-            raise ComparisonError(
-                f"Person {self.people[worst]} has {self.images_of[worst]} images: at most {MAX_IMAGES_PER_PERSON}."
-            )
-        groups = len(self.cohorts)
-        self.impostor: dict[tuple[int, int], Ints] = {}
-        self.genuine = np.zeros((groups, BINS), np.int64)
-        self.sums = {
-            threshold: Sums(
-                threshold,
-                np.zeros((len(self.people), groups), np.int64),
-                np.zeros((groups, groups), np.int64),
-                np.zeros((groups, groups), np.int64),
-                np.zeros(len(self.people), np.int64),
-                0,
-            )
-            for threshold in sorted(set(thresholds))
-        }
-        self.near = dict.fromkeys(self.sums, 0)
-        # Dot product error, the rounding of the product with 10^6, and half a millionth on either side.
-        self.margin = math.ceil(self.vectors.shape[1] * 2.0**-24 * SCALE) + 2
-        self.tail = tail
-        self.tail_floor = -SCALE
-        self.tail_parts: list[tuple[npt.NDArray[np.int32], Ints, Ints]] = []
-        self.everything = np.zeros(BINS, np.int64)
-        self.scores = np.empty(0, np.float32)
+    ComparisonError when one is missing, is of another plan, or there are more errors than can be kept.
+    """
+    sums = _Adding(work)
+    for partial in partials:
+        sums.add(partial)
+    return sums.result()
 
-    def blocks(self, size: int) -> Iterator[tuple[int, int]]:
-        """Ranges of images of one cohort, whole people only, of about `size` images."""
-        ends = np.cumsum(self.images_of)
-        first = last = 0
-        for person, end in enumerate(ends.tolist()):
-            new_cohort = person > 0 and self.cohort_of[person] != self.cohort_of[person - 1]
-            if last > first and (new_cohort or end - first > size):
-                yield first, last
-                first = last
-            last = end
-        yield first, last
 
-    def add(self, first: int, last: int, other_first: int, other_last: int) -> None:
-        rows, columns = last - first, other_last - other_first
-        if self.scores.size < rows * columns:
-            self.scores = np.empty(rows * columns, np.float32)
-        scores = self.scores[: rows * columns].reshape(rows, columns)
-        np.matmul(self.vectors[first:last], self.vectors[other_first:other_last].T, out=scores)
-        np.multiply(scores, np.float32(SCALE), out=scores)
-        np.rint(scores, out=scores)
-        np.clip(scores, -SCALE, SCALE, out=scores)
-        integers = scores.astype(np.int32)
-        key = (int(self.cohort_of[self.person_of[first]]), int(self.cohort_of[self.person_of[other_first]]))
-        impostors = self._diagonal(integers, first, last, key[0]) if first == other_first else integers.ravel()
-        counts = _histogram(impostors)
-        self.impostor[key] = self.impostor[key] + counts if key in self.impostor else counts
-        self._keep_tail(integers, counts, first, other_first)
-        for threshold in self.sums:
-            self._count(integers, threshold, first, other_first, key)
+class _Adding:
+    """Partials while they are added; holds them in the form of the result, so partials may be read one by one."""
 
-    def _diagonal(self, integers: npt.NDArray[np.int32], first: int, last: int, cohort: int) -> npt.NDArray[np.int32]:
-        """Take out of a block on the diagonal what is not an impostor pair; count its genuine pairs."""
-        person = self.person_of[first:last]
-        upper = np.triu(np.ones(integers.shape, dtype=bool), k=1)
-        same = person[:, None] == person[None, :]
-        left, right = np.nonzero(same & upper)
-        genuine = integers[left, right].astype(np.int64)
-        self.genuine[cohort] += _histogram(genuine)
-        for threshold, sums in self.sums.items():
-            exact = self._settle(genuine, threshold, left + first, right + first)
-            missed = exact < threshold
-            start, end = int(person[0]), int(person[-1]) + 1
-            sums.false_non_matches[start:end] += np.bincount(person[left[missed]] - start, minlength=end - start)
-            self.near[threshold] += int((np.abs(exact - threshold) <= 1).sum())
-        wanted = upper & ~same
-        impostors = integers[wanted]
-        integers[~wanted] = _NEVER
-        return impostors
+    def __init__(self, work: Plan) -> None:
+        self.work = work
+        self.seen: set[int] = set()
+        self.margin = 0
+        self.impostor: dict[tuple[int, int], Histogram] = {}
+        self.genuine = np.zeros((len(work.cohorts), BINS), np.int64)
+        self.tails: dict[str, list[tuple[Ints, Ints]]] = {"highest": [], "lowest": []}
+        self.pairs: dict[int, list[Ints]] = {threshold: [] for threshold in work.thresholds}
+        self.errors: dict[int, list[Ints]] = {threshold: [] for threshold in work.thresholds}
+        self.missed = {threshold: np.zeros(len(work.people), np.int64) for threshold in work.thresholds}
+        self.near = dict.fromkeys(work.thresholds, 0)
 
-    def _count(
-        self, integers: npt.NDArray[np.int32], threshold: int, first: int, other_first: int, key: tuple[int, int]
-    ) -> None:
-        """Add the false matches of a block at a threshold to the sums."""
-        flat = np.flatnonzero(integers >= threshold - self.margin)
-        if not len(flat):
+    def add(self, partial: Partial) -> None:
+        if partial.plan != self.work.digest:
+            raise ComparisonError("The result of a chunk belongs to another comparison. Compare it again.")
+        if partial.chunk in self.seen:
             return
-        left, right = np.divmod(flat, integers.shape[1])
-        scores = integers.ravel()[flat].astype(np.int64)
-        exact = self._settle(scores, threshold, left + first, right + other_first)
-        self.near[threshold] += int((np.abs(exact - threshold) <= 1).sum())
-        hit = exact >= threshold
-        p, q = self.person_of[left[hit] + first], self.person_of[right[hit] + other_first]
-        if not len(p):
-            return
-        sums, (a, b) = self.sums[threshold], key
-        for person, cohort in ((p, b), (q, a)):
-            start = int(person.min())
-            errors = np.bincount(person - start)
-            sums.false_matches[start : start + len(errors), cohort] += errors
-        pair, errors = np.unique(p * len(self.people) + q, return_counts=True)
-        pairs = self.images_of[pair // len(self.people)] * self.images_of[pair % len(self.people)]
-        for x, y in {(a, b), (b, a)}:
-            sums.squares[x, y] += int((errors * errors).sum())
-            sums.weighted[x, y] += int((errors * pairs).sum())
-
-    def _settle(self, scores: Ints, threshold: int, left: Ints, right: Ints) -> Ints:
-        """Integer scores with those near the threshold computed again in float64."""
-        close = np.flatnonzero(np.abs(scores - threshold) <= self.margin)
-        if len(close):
-            scores = scores.copy()
-            scores[close] = self._exact(left[close], right[close])
-        return scores
-
-    def _exact(self, left: Ints, right: Ints) -> Ints:
-        exact = np.empty(len(left), np.int64)
-        for start in range(0, len(left), _SETTLE_CHUNK):
-            part = slice(start, start + _SETTLE_CHUNK)
-            a = self.vectors[left[part]].astype(np.float64)
-            b = self.vectors[right[part]].astype(np.float64)
-            exact[part] = integer_scores((a * b).sum(axis=1))
-        return exact
-
-    def _keep_tail(self, integers: npt.NDArray[np.int32], counts: Ints, first: int, other_first: int) -> None:
-        """Keep the pairs above a floor that rises so that about `tail` pairs stay."""
-        self.everything += counts
-        above = np.cumsum(self.everything[::-1])[::-1]
-        kept_bins = int((above > self.tail).sum())  # counts fall with the score: the first bin that fits
-        self.tail_floor = max(self.tail_floor, kept_bins * GRID_STEP - SCALE)
-        flat = np.flatnonzero(integers >= self.tail_floor)
-        if len(flat):
-            left, right = np.divmod(flat, integers.shape[1])
-            self.tail_parts.append((integers.ravel()[flat], left + first, right + other_first))
-        if sum(len(part[0]) for part in self.tail_parts) > 2 * self.tail + 1:
-            self.tail_parts = [self._tail_arrays()]
-
-    def _tail_arrays(self) -> tuple[npt.NDArray[np.int32], Ints, Ints]:
-        if not self.tail_parts:
-            return np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64)
-        scores, left, right = (np.concatenate(arrays) for arrays in zip(*self.tail_parts, strict=True))
-        keep = scores >= self.tail_floor
-        return scores[keep], left[keep], right[keep]
+        self.seen.add(partial.chunk)
+        self.margin = max(self.margin, partial.margin)
+        for key, histogram in partial.impostor.items():
+            self.impostor[key] = _sum(self.impostor[key], histogram) if key in self.impostor else histogram
+        for cohort, histogram in partial.genuine.items():
+            histogram.add_to(self.genuine[cohort])
+        for name, kept in (("highest", partial.highest), ("lowest", partial.lowest)):
+            self.tails[name].append((kept.scores.astype(np.int64), kept.images))
+        for threshold, found in partial.at.items():
+            self.pairs[threshold].append(found.pairs.astype(np.int64))
+            self.errors[threshold].append(found.errors.astype(np.int64))
+            self.missed[threshold][found.missed[:, 0]] += found.missed[:, 1]
+            self.near[threshold] += found.near
+            if sum(map(len, self.errors[threshold])) > MAX_ERROR_PAIRS:
+                raise too_many_errors(threshold)
 
     def result(self) -> Comparisons:
-        _, left, right = self._tail_arrays()
-        scores = self._exact(left, right)
-        swap = self.order[left] > self.order[right]
-        left, right = np.where(swap, right, left), np.where(swap, left, right)
-        images = np.stack([self.order[left], self.order[right]], axis=1)
-        groups = np.stack([self.cohort_of[self.person_of[left]], self.cohort_of[self.person_of[right]]], axis=1)
-        # A pair just below the floor in float32 may belong above it: exact only a margin higher, unless all is kept.
-        exact_from = -SCALE if self.tail_floor <= -SCALE else self.tail_floor + self.margin
-        keep = np.flatnonzero(scores >= exact_from)
-        keep = keep[np.lexsort((images[keep, 1], images[keep, 0], -scores[keep]))]
-        sums = {
-            t: Sums(t, s.false_matches, s.squares, s.weighted, s.false_non_matches, self.near[t])
-            for t, s in self.sums.items()
-        }
+        work = self.work
+        missing = [chunk.number for chunk in work.chunks if chunk.number not in self.seen]
+        if missing:
+            raise ComparisonError(f"{len(missing)} of {len(work.chunks)} chunks have not been compared yet.")
+        impostors = np.zeros(BINS, np.int64)
+        for histogram in self.impostor.values():
+            histogram.add_to(impostors)
+        high, tail_scores, tail = self._tail("highest", impostors)
+        low, genuine_scores, genuine = self._tail("lowest", self.genuine.sum(axis=0)[::-1])
+        person_of = work.person_of
         return Comparisons(
-            self.people,
-            self.cohorts,
-            self.cohort_of,
-            self.images_of,
-            self.impostor,
-            self.genuine,
-            scores[keep],
-            images[keep],
-            groups[keep],
-            exact_from,
-            sums,
+            work.people,
+            work.cohorts,
+            work.cohort_of,
+            work.images_of,
+            dict(sorted(self.impostor.items())),
+            tuple(Histogram.of(counts) for counts in self.genuine),
+            tail_scores,
+            work.order[tail],
+            person_of[tail],
+            high,
+            genuine_scores,
+            work.order[genuine],
+            person_of[genuine[:, 0]],
+            -low,
+            {threshold: self._sums(threshold) for threshold in work.thresholds},
         )
 
+    def _tail(self, name: str, bins: Ints) -> tuple[int, Ints, Ints]:
+        """(exact from, scores, places in the order of comparison), the most telling first; "lowest" counts negated."""
+        sign = 1 if name == "highest" else -1
+        scores = np.concatenate([np.empty(0, np.int64), *(s for s, _ in self.tails[name])])
+        images = np.concatenate([np.empty((0, 2), np.int64), *(i for _, i in self.tails[name])])
+        floor = floor_of(bins, self.work.tail)
+        # A pair just below the floor in float32 may belong above it: exact only a margin higher, unless all is kept.
+        exact_from = -SCALE if floor < -SCALE else min(floor + self.margin, SCALE + 1)
+        keep = np.flatnonzero(sign * scores >= exact_from) if self.work.tail else np.empty(0, np.int64)
+        images = images[keep]
+        given = self.work.order[images]
+        swap = given[:, 0] > given[:, 1]
+        images[swap], given[swap] = images[swap, ::-1], given[swap, ::-1]
+        order = np.lexsort((given[:, 1], given[:, 0], -sign * scores[keep]))
+        return exact_from, scores[keep][order], images[order]
 
-def integer_scores(scores: npt.NDArray[np.float64]) -> Ints:
-    """round(score x 10^6), halves to even, kept within ±10^6."""
-    return np.clip(np.rint(scores * SCALE), -SCALE, SCALE).astype(np.int64)
+    def _sums(self, threshold: int) -> Sums:
+        pairs = np.concatenate([np.empty((0, 2), np.int64), *self.pairs[threshold]])
+        errors = np.concatenate([np.empty(0, np.int64), *self.errors[threshold]])
+        order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+        return Sums(threshold, pairs[order], errors[order], self.missed[threshold], self.near[threshold])
 
 
-def _histogram(integers: npt.NDArray[np.int32] | Ints) -> Ints:
-    shifted = integers + np.int32(SCALE)
-    bins = np.empty(shifted.shape, np.intp)  # what bincount counts without another copy
-    np.floor_divide(shifted, GRID_STEP, out=bins, casting="unsafe")
-    return np.bincount(bins, minlength=BINS)
+def _sum(one: Histogram, other: Histogram) -> Histogram:
+    first = min(one.first, other.first)
+    last = max(one.first + len(one.counts), other.first + len(other.counts))
+    counts = np.zeros(last - first, np.int64)
+    for histogram in (one, other):
+        counts[histogram.first - first : histogram.first - first + len(histogram.counts)] += histogram.counts
+    return Histogram(first, counts)

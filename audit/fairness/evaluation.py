@@ -1,53 +1,54 @@
-"""One evaluation: benchmark photos or embeddings -> threshold on one half of the people, rates on the other."""
+"""One evaluation: benchmark photos or embeddings -> threshold on one half of the people, rates on the other.
+
+`evaluate` is `evidence.gather` and then `conclude`: a Result follows from the Evidence and the parameters alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from audit.fairness.bootstrap import Bootstrapped, MissesAtRate, misses_at_rate, ratio
 from audit.fairness.cohorts import UNKNOWN
-from audit.fairness.comparisons import compare
+from audit.fairness.comparisons import Comparisons
+from audit.fairness.curves import Point, Shift, det_points, shift
 from audit.fairness.disparity import Difference, Measure, differences, summary
+from audit.fairness.evidence import EVERYBODY, Evidence, Parameters, Progress, gather, pick_threshold
+from audit.fairness.identification import Searches, SearchRates, search_rates
+from audit.fairness.intervals import CONFIDENCE
 from audit.fairness.rates import (
     CohortRates,
-    PairRule,
     Rate,
     Threshold,
-    choose_threshold,
     cohort_rates,
     predicted_fpir,
-    split_people,
+    predicted_fpir_of_mix,
 )
-from audit.fairness.sets.rows import DatasetError
+from audit.fairness.scores import Ints
 from audit.fairness.sets.samples import Samples
 
-TARGET_FMR = 1e-3
-MINIMUM_PEOPLE = 20
-GALLERY_SIZES = (1_000, 10_000, 100_000, 300_000)
+LOOKALIKES = 100
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a stage is: "read", "extract", "choose threshold", "compare" or "write"."""
+class Group:
+    """What belongs to one cohort beside its rates. `det` and `shift` are of pairs within the cohort."""
 
-    stage: str
-    done: int
-    total: int
+    name: str
+    det: tuple[Point, ...]
+    shift: Shift
+    misses_at_target: MissesAtRate
 
 
 @dataclass(frozen=True)
-class Parameters:
-    """Everything that an evaluation depends on beside its samples."""
+class RatioOf:
+    """FMR within `high` over FMR within `low`, the cohort with the lowest rate, bootstrapped over people."""
 
-    axes: tuple[str, ...] = ()
-    seed: int = 1
-    target_fmr: float = TARGET_FMR
-    pairs: PairRule = "within"
-    fixed_threshold: int | None = None
-    minimum_people: int = MINIMUM_PEOPLE
-    gallery_sizes: tuple[int, ...] = GALLERY_SIZES
+    high: str
+    low: str
+    ratio: Bootstrapped
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,9 @@ class Division:
     measures: tuple[Measure, ...]
     fmr_differences: tuple[Difference, ...]
     fnmr_differences: tuple[Difference, ...]
+    groups: tuple[Group, ...] = ()
+    ratios: tuple[RatioOf, ...] = ()  # confidence corrected for their number
+    without_excluded: CohortRates | None = None  # None when no pair was excluded
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -83,6 +87,15 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Lookalike:
+    """Two photos of two people with one of the highest scores: an error of the face model, or of the labels."""
+
+    score: int
+    people: tuple[str, str]
+    images: tuple[int, int]  # rows of the set
+
+
+@dataclass(frozen=True)
 class Result:
     """What was measured. `chosen_on` is 0 when the threshold was given."""
 
@@ -93,6 +106,11 @@ class Result:
     overall: CohortRates
     divisions: tuple[Division, ...]
     predictions: tuple[Prediction, ...]
+    overall_det: tuple[Point, ...] = ()  # all impostor pairs, also across cohorts
+    overall_shift: Shift | None = None
+    overall_without_excluded: CohortRates | None = None  # None when no pair was excluded
+    searches: tuple[SearchRates, ...] = ()  # first everybody, then each cohort, for each edition
+    lookalikes: tuple[Lookalike, ...] = ()
 
 
 def evaluate(
@@ -105,89 +123,102 @@ def evaluate(
     set cannot carry that.
     """
     parameters = parameters or Parameters()
-    tell = progress or (lambda _: None)
-    axes = ("", *dict.fromkeys(parameters.axes))
-    cohorts = {axis: samples.cohorts(axis) for axis in axes}
-    primary = cohorts[axes[1] if len(axes) > 1 else ""]
-    people = np.array(samples.people)
-    if parameters.fixed_threshold is None:
-        choosing, reporting = split_people(samples.people, primary, parameters.seed)
-        mine = np.isin(people, list(choosing)) & samples.extracted
-        if not mine.any() or not reporting:
-            raise DatasetError("The set has too few people with an embedding to choose a threshold on half of them.")
-        found = compare(
-            samples.embeddings[mine],
-            people[mine].tolist(),
-            _pick(primary, mine),
-            progress=lambda done, total: tell(Progress("choose threshold", done, total)),
-        )
-        try:
-            threshold = choose_threshold(found, parameters.target_fmr, parameters.pairs)
-        except ValueError as error:
-            raise DatasetError(str(error)) from error
-        del found
-        reported = np.isin(people, list(reporting))
-    else:
-        choosing = frozenset()
-        threshold = Threshold(parameters.fixed_threshold, "fixed")
-        reported = np.ones(len(people), dtype=bool)
-    rates = {}
-    for number, axis in enumerate(axes):
+    return conclude(gather(samples, parameters, progress), parameters)
 
-        def compared(done: int, total: int, before: int = number) -> None:
-            tell(Progress("compare", before * total + done, len(axes) * total))
 
-        rates[axis] = _rates(samples, cohorts[axis], reported, threshold.value, compared)
-    divisions = tuple(_division(axis, rates[axis], parameters.minimum_people) for axis in axes[1:])
+def conclude(evidence: Evidence, parameters: Parameters) -> Result:
+    """The numbers that follow from the evidence. KeyError when it was gathered at another threshold."""
+    threshold = pick_threshold(evidence.choosing, parameters)
+    everybody = evidence.divided_by("")
+    overall = cohort_rates(everybody, threshold.value, evidence.failed(""))
+    divisions = tuple(_division(evidence, axis, threshold.value, parameters) for axis in parameters.divisions)
     return Result(
         parameters,
         threshold,
-        len(choosing),
-        len(set(people[reported].tolist())),
-        rates[""],
+        evidence.chosen_on,
+        evidence.people,
+        overall,
         divisions,
-        _predictions(rates[""], divisions, parameters),
+        _predictions(overall, divisions, parameters),
+        det_points(everybody, [0], _lost_pairs(everybody, evidence)),
+        shift(everybody, [0]),
+        _without_excluded(everybody, evidence, "", threshold.value, parameters),
+        tuple(_searches(evidence, overall, divisions, threshold.value, parameters)),
+        tuple(_lookalikes(evidence.reporting)),
     )
 
 
-def _pick(values: Sequence[str], mask: np.ndarray) -> list[str]:
-    return [value for value, wanted in zip(values, mask.tolist(), strict=True) if wanted]
+def _lost_by_person(comparisons: Comparisons, evidence: Evidence) -> Ints:
+    """(people,) genuine pairs with a photo that gave no embedding, of people who were compared."""
+    lost = np.array([evidence.lost.get(person, 0) for person in comparisons.people], np.int64)
+    return lost * comparisons.images_of + lost * (lost - 1) // 2
 
 
-def _rates(
-    samples: Samples,
-    cohorts: Sequence[str],
-    reported: np.ndarray,
-    threshold: int,
-    progress: Callable[[int, int], None],
-) -> CohortRates:
-    usable = reported & samples.extracted
-    if not usable.any():
-        raise DatasetError("None of the people to report on has an embedding.")
-    found = compare(
-        samples.embeddings[usable],
-        _pick(samples.people, usable),
-        _pick(cohorts, usable),
-        thresholds=[threshold],
-        tail=0,
-        progress=progress,
+def _lost_pairs(
+    comparisons: Comparisons, evidence: Evidence, cohort: Mapping[str, str] | None = None, name: str = ""
+) -> int:
+    """Genuine pairs of a cohort (default: of everybody) with a photo that gave no embedding."""
+    images = dict(zip(comparisons.people, comparisons.images_of.tolist(), strict=True))
+    return sum(
+        photos * images.get(person, 0) + photos * (photos - 1) // 2
+        for person, photos in evidence.lost.items()
+        if cohort is None or cohort[person] == name
     )
-    lost = reported & ~samples.extracted
-    return cohort_rates(found, threshold, list(zip(_pick(samples.people, lost), _pick(cohorts, lost), strict=True)))
 
 
-def _division(axis: str, rates: CohortRates, minimum_people: int) -> Division:
+def _without_excluded(
+    comparisons: Comparisons, evidence: Evidence, axis: str, threshold: int, parameters: Parameters
+) -> CohortRates | None:
+    known = set(comparisons.people)
+    pairs = [pair for pair in parameters.excluded if known.issuperset(pair)]
+    return cohort_rates(comparisons, threshold, evidence.failed(axis), excluded=pairs) if pairs else None
+
+
+def _division(evidence: Evidence, axis: str, threshold: int, parameters: Parameters) -> Division:
+    comparisons, minimum = evidence.divided_by(axis), parameters.minimum_people
+    rates = cohort_rates(comparisons, threshold, evidence.failed(axis))
     known = [name for name in rates.cohorts if name != UNKNOWN]
-    enough = [name for name in known if rates.within(name).people >= minimum_people]
+    enough = [name for name in known if rates.within(name).people >= minimum]
     fmr = {name: rates.within(name) for name in known}
     fnmr = {name: rates.fnmr[name] for name in known}
+    lost = _lost_by_person(comparisons, evidence)
+    seed = f"{parameters.seed}\0{axis}"
+    groups = []
+    for name in rates.cohorts:
+        index = [comparisons.cohorts.index(name)] if name in comparisons.cohorts else []
+        if index:
+            at_target = misses_at_rate(seed, comparisons, index[0], parameters.target_fmr, lost)
+        else:
+            nothing = Bootstrapped(None, None, None, CONFIDENCE, "None of these people has an embedding.")
+            at_target = MissesAtRate(parameters.target_fmr, None, nothing)
+        lost_pairs = _lost_pairs(comparisons, evidence, evidence.cohort[axis], name)
+        groups.append(Group(name, det_points(comparisons, index, lost_pairs), shift(comparisons, index), at_target))
     return Division(
         axis,
         rates,
-        tuple(summary(fmr, fnmr, minimum_people)),
+        tuple(summary(fmr, fnmr, minimum)),
         tuple(differences({name: fmr[name] for name in enough})),
-        tuple(differences({name: fnmr[name] for name in enough if fnmr[name].people >= minimum_people})),
+        tuple(differences({name: fnmr[name] for name in enough if fnmr[name].people >= minimum})),
+        tuple(groups),
+        tuple(_ratios(seed, comparisons, threshold, {name: fmr[name] for name in enough})),
+        _without_excluded(comparisons, evidence, axis, threshold, parameters),
     )
+
+
+def _ratios(seed: str, comparisons: Comparisons, threshold: int, fmr: Mapping[str, Rate]) -> list[RatioOf]:
+    """Each cohort against the one with the lowest rate that has an error, at a confidence corrected for their number."""
+    measured = {name: rate.value for name, rate in fmr.items() if rate.value}
+    if len(measured) < 2:
+        return []
+    low = min(measured, key=lambda name: (measured[name], name))
+    others = [name for name in fmr if name != low and fmr[name].trials]
+    confidence = 1 - (1 - CONFIDENCE) / len(others)
+    number = comparisons.cohorts.index
+    return [
+        RatioOf(name, low, ratio(seed, comparisons, threshold, number(name), number(low), confidence))
+        for name in others
+        if fmr[name].errors
+    ]
 
 
 def _predictions(overall: CohortRates, divisions: Sequence[Division], parameters: Parameters) -> tuple[Prediction, ...]:
@@ -203,3 +234,58 @@ def _predictions(overall: CohortRates, divisions: Sequence[Division], parameters
         if fmr is not None
         for size in parameters.gallery_sizes
     )
+
+
+def _searches(
+    evidence: Evidence,
+    overall: CohortRates,
+    divisions: Sequence[Division],
+    threshold: int,
+    parameters: Parameters,
+) -> list[SearchRates]:
+    thresholds = [threshold + step for step in parameters.above_threshold if threshold + step <= 1_000_000]
+    found = []
+    for searches in evidence.searches:
+        value = overall.all_fmr.value
+        predicted = None if value is None else predicted_fpir(value, len(searches.enrolled))
+        found.append(search_rates(searches, "", EVERYBODY, None, thresholds, parameters.list_sizes, predicted))
+        for division in divisions:
+            cohort = evidence.cohort[division.axis]
+            mine = np.array([cohort[person] for person in searches.people])
+            for name in division.rates.cohorts:
+                found.append(
+                    search_rates(
+                        searches,
+                        division.axis,
+                        name,
+                        mine == name,
+                        thresholds,
+                        parameters.list_sizes,
+                        _predicted(division.rates, name, searches, cohort),
+                    )
+                )
+    return found
+
+
+def _predicted(rates: CohortRates, name: str, searches: Searches, cohort: Mapping[str, str]) -> float | None:
+    """FPIR of people of a cohort in an edition, from the false-match rates with each cohort enrolled in it."""
+    templates: dict[str, int] = {}
+    for person in searches.enrolled:
+        templates[cohort[person]] = templates.get(cohort[person], 0) + 1
+    values = [rates.fmr[name, other].value for other in templates]
+    known = [value for value in values if value is not None]
+    return predicted_fpir_of_mix(known, list(templates.values())) if len(known) == len(values) else None
+
+
+def _lookalikes(comparisons: Comparisons) -> list[Lookalike]:
+    """The highest impostor scores, for a review of labels."""
+    top = slice(LOOKALIKES)
+    return [
+        Lookalike(score, (comparisons.people[p], comparisons.people[q]), (i, j))
+        for score, (p, q), (i, j) in zip(
+            comparisons.tail_scores[top].tolist(),
+            comparisons.tail_people[top].tolist(),
+            comparisons.tail_images[top].tolist(),
+            strict=True,
+        )
+    ]

@@ -96,43 +96,50 @@ def variance_of_mean(errors: Numbers, trials: Numbers) -> float:
     return float((rest * rest).sum()) / total**2
 
 
-def variance_within(errors: Numbers, images: Numbers, squares: float, weighted: float) -> float:
-    """Variance of an FMR over all impostor pairs of one group of people.
+def variance_of_pairs(
+    one: tuple[Numbers, Numbers],
+    other: tuple[Numbers, Numbers] | None,
+    squares: float,
+    weighted: float,
+    trials_squared: float,
+) -> float:
+    """Variance of an FMR over pairs of people, each of whom is in many pairs.
 
-    errors   (n,) false matches of each person against the others of the group (each counts for both people)
-    images   (n,) images of each person; people i and j have m_ij = images_i * images_j pairs
-    squares  sum over i<j of e_ij^2, weighted  sum over i<j of e_ij * m_ij, with e_ij the false matches between i and j
+    one             (errors, trials) of each person; `other` those of the second group, or None when all pairs are within
+                    one group (every error and trial then counts for both people)
+    squares         sum over pairs of people of e_ij^2, weighted of e_ij * m_ij, trials_squared of m_ij^2, with e_ij the
+                    false matches and m_ij the pairs of images of people i and j
 
-    With y_ij = e_ij - FMR * m_ij, r_i = sum_j y_ij, S2 = sum_{i<j} y_ij^2 and P pairs:
-    (S2 + max(sum_i r_i^2 - 2 S2, 0)) / P^2.
+    With y_ij = e_ij - FMR * m_ij, r_i = sum_j y_ij, c_j = sum_i y_ij, S2 = sum y_ij^2 and P pairs of images:
+    within a group (S2 + max(sum r_i^2 - 2 S2, 0)) / P^2; between two (sum r_i^2 + sum c_j^2 - S2) / P^2, at least S2 / P^2.
     """
-    size = images.astype(np.float64)
-    total, total2, total4 = float(size.sum()), float((size**2).sum()), float((size**4).sum())
-    pairs = (total**2 - total2) / 2
+    errors, trials = one
+    twice = 2 if other is None else 1
+    pairs = float(trials.sum()) / twice
     if pairs == 0:
         return 0.0
-    rate = float(errors.sum()) / 2 / pairs
-    rest = errors - rate * size * (total - size)
-    own = max(squares - 2 * rate * weighted + rate**2 * (total2**2 - total4) / 2, 0.0)
-    return (own + max(float((rest * rest).sum()) - 2 * own, 0.0)) / pairs**2
+    rate = float(errors.sum()) / twice / pairs
+    own = max(squares - 2 * rate * weighted + rate**2 * trials_squared, 0.0)
+    rest = errors - rate * trials
+    shared = float((rest * rest).sum())
+    if other is None:
+        return (own + max(shared - 2 * own, 0.0)) / pairs**2
+    rest = other[0] - rate * other[1]
+    return max(shared + float((rest * rest).sum()) - own, own) / pairs**2
+
+
+def variance_within(errors: Numbers, images: Numbers, squares: float, weighted: float) -> float:
+    """`variance_of_pairs` for all impostor pairs of one group, whose people have so many images."""
+    size = images.astype(np.float64)
+    total, total2, total4 = float(size.sum()), float((size**2).sum()), float((size**4).sum())
+    return variance_of_pairs((errors, size * (total - size)), None, squares, weighted, (total2**2 - total4) / 2)
 
 
 def variance_between(
     errors_a: Numbers, images_a: Numbers, errors_b: Numbers, images_b: Numbers, squares: float, weighted: float
 ) -> float:
-    """Variance of an FMR over all pairs of two groups without a common person (two-way clustering).
-
-    errors_a are the false matches of each person of group a against group b, and the other way round;
-    (sum_i r_i^2 + sum_j c_j^2 - S2) / P^2, never below S2 / P^2.
-    """
+    """`variance_of_pairs` for all pairs of two groups without a common person (two-way clustering)."""
     size_a, size_b = images_a.astype(np.float64), images_b.astype(np.float64)
-    total_a, total_b = float(size_a.sum()), float(size_b.sum())
-    pairs = total_a * total_b
-    if pairs == 0:
-        return 0.0
-    rate = float(errors_a.sum()) / pairs
-    rows = errors_a - rate * size_a * total_b
-    columns = errors_b - rate * size_b * total_a
-    all_m2 = float((size_a**2).sum()) * float((size_b**2).sum())
-    own = max(squares - 2 * rate * weighted + rate**2 * all_m2, 0.0)
-    return max(float((rows * rows).sum()) + float((columns * columns).sum()) - own, own) / pairs**2
+    trials_a, trials_b = size_a * size_b.sum(), size_b * size_a.sum()
+    own = float((size_a**2).sum()) * float((size_b**2).sum())
+    return variance_of_pairs((errors_a, trials_a), (errors_b, trials_b), squares, weighted, own)

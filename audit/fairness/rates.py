@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from audit.fairness.comparisons import GRID_STEP, SCALE, Comparisons, Ints, Sums, at_or_above
+from audit.fairness.comparisons import Comparisons
 from audit.fairness.intervals import (
     CONFIDENCE,
     Interval,
     clustered_interval,
-    variance_between,
     variance_of_mean,
-    variance_within,
+    variance_of_pairs,
 )
+from audit.fairness.scores import BINS, GRID_STEP, SCALE, Ints
 
 PairRule = Literal["all", "within", "worst"]
 
@@ -148,20 +148,29 @@ def _lowest(comparisons: Comparisons, keys: list[tuple[int, int]], target: float
         # One above the first score too many; with as many errors allowed as there are pairs, everything may pass.
         value = int(tail[allowed]) + 1 if len(tail) > allowed else -SCALE
         return Threshold(value, rule, target, int((tail >= value).sum()), pairs, True, allowed >= 1)
-    histogram = np.sum([comparisons.impostor[key] for key in keys if key in comparisons.impostor], axis=0)
-    above = np.cumsum(histogram[::-1])[::-1]
-    value = int((above > allowed).sum()) * GRID_STEP - SCALE
-    return Threshold(value, rule, target, at_or_above(histogram, value), pairs, False, allowed >= 1)
+    bins = np.zeros(BINS, np.int64)
+    for a, b in keys:
+        comparisons.impostor_histogram(a, b).add_to(bins)
+    above = np.append(np.cumsum(bins[::-1])[::-1], 0)
+    place = int((above > allowed).sum())
+    return Threshold(place * GRID_STEP - SCALE, rule, target, int(above[place]), pairs, False, allowed >= 1)
 
 
-def cohort_rates(comparisons: Comparisons, threshold: int, failed: Sequence[tuple[str, str]] = ()) -> CohortRates:
+def cohort_rates(
+    comparisons: Comparisons,
+    threshold: int,
+    failed: Sequence[tuple[str, str]] = (),
+    *,
+    excluded: Collection[tuple[str, str]] = (),
+) -> CohortRates:
     """Every rate at a threshold that `compare` was told of.
 
     failed: (person, cohort) of each photo that gave no embedding; it counts as a miss in all its genuine pairs.
-    KeyError when the threshold was not among those of `compare`.
+    excluded: pairs of people that are left out as if they had not been compared, because a review found that their
+    labels are wrong. KeyError when the threshold was not among those of `compare`.
     """
-    table = _People(comparisons, comparisons.sums[threshold], failed)
-    names = tuple(sorted(set(table.cohort)))
+    table = _People(comparisons, threshold, failed, excluded)
+    names = tuple(sorted(set(table.cohort.tolist())))
     members = {name: np.flatnonzero(table.cohort == name) for name in names}
     everybody = np.arange(len(table.cohort))
     fmr: dict[tuple[str, str], Rate] = {}
@@ -188,9 +197,28 @@ def cohort_rates(comparisons: Comparisons, threshold: int, failed: Sequence[tupl
 class _People:
     """Counts per person: those of the comparisons and people none of whose photos gave an embedding."""
 
-    def __init__(self, comparisons: Comparisons, sums: Sums, failed: Sequence[tuple[str, str]]) -> None:
-        self.comparisons, self.sums = comparisons, sums
+    def __init__(
+        self,
+        comparisons: Comparisons,
+        threshold: int,
+        failed: Sequence[tuple[str, str]],
+        excluded: Collection[tuple[str, str]],
+    ) -> None:
+        self.comparisons = comparisons
         number = {person: index for index, person in enumerate(comparisons.people)}
+        gone = np.array(
+            sorted({(min(a, b), max(a, b)) for a, b in ((number[p], number[q]) for p, q in excluded) if a != b}),
+            np.int64,
+        ).reshape(-1, 2)
+        sums = comparisons.sums[threshold]
+        kept = ~np.isin(sums.pairs @ [len(number), 1], gone @ [len(number), 1])
+        used = replace(comparisons, sums={threshold: replace(sums, pairs=sums.pairs[kept], errors=sums.errors[kept])})
+        self.errors, self.squares, self.weighted = (
+            used.false_matches(threshold),
+            used.squares(threshold),
+            used.weighted(threshold),
+        )
+        self.gone, self.gone_trials = gone, comparisons.images_of[gone].prod(axis=1)
         cohort = [comparisons.cohorts[index] for index in comparisons.cohort_of]
         for person, group in failed:
             if number.setdefault(person, len(number)) == len(cohort):
@@ -204,60 +232,73 @@ class _People:
         below = np.pad(sums.false_non_matches, (0, more))
         self.misses: Ints = self.genuine - self.compared * (self.compared - 1) // 2 + below
 
-    def _group(self, name: str) -> int | None:
-        return self.comparisons.cohorts.index(name) if name in self.comparisons.cohorts else None
+    def _members(self, name: str) -> Ints:
+        """People of a cohort who were compared."""
+        compared = self.comparisons
+        group = compared.cohorts.index(name) if name in compared.cohorts else -1
+        return np.flatnonzero(compared.cohort_of == group)
 
     def fmr_within(self, name: str) -> Rate:
-        group = self._group(name)
-        if group is None:
+        members = self._members(name)
+        if not len(members):
             return Rate(0, 0, 0, 0)
-        mine = self.comparisons.cohort_of == group
-        return _rate_within(
-            self.sums.false_matches[mine, group],
-            self.comparisons.images_of[mine],
-            int(self.sums.squares[group, group]),
-            int(self.sums.weighted[group, group]),
+        group = int(self.comparisons.cohort_of[members[0]])
+        return self._within(
+            members, self.errors[members, group], self.squares[group, group], self.weighted[group, group]
         )
-
-    def fmr_between(self, name_a: str, name_b: str) -> Rate:
-        a, b = self._group(name_a), self._group(name_b)
-        if a is None or b is None:
-            return Rate(0, 0, 0, 0)
-        in_a, in_b = self.comparisons.cohort_of == a, self.comparisons.cohort_of == b
-        errors_a, errors_b = self.sums.false_matches[in_a, b], self.sums.false_matches[in_b, a]
-        images_a, images_b = self.comparisons.images_of[in_a], self.comparisons.images_of[in_b]
-        variance = variance_between(
-            errors_a, images_a, errors_b, images_b, int(self.sums.squares[a, b]), int(self.sums.weighted[a, b])
-        )
-        smaller = min(len(images_a), len(images_b))
-        trials = int(images_a.sum()) * int(images_b.sum())
-        return Rate(int(errors_a.sum()), trials, len(images_a) + len(images_b), smaller, variance)
 
     def fmr_of_everybody(self) -> Rate:
         upper = np.triu_indices(len(self.comparisons.cohorts))
-        return _rate_within(
-            self.sums.false_matches.sum(axis=1),
-            self.comparisons.images_of,
-            int(self.sums.squares[upper].sum()),
-            int(self.sums.weighted[upper].sum()),
+        everybody = np.arange(len(self.comparisons.people))
+        return self._within(everybody, self.errors.sum(axis=1), self.squares[upper].sum(), self.weighted[upper].sum())
+
+    def _within(self, members: Ints, errors: Ints, squares: int, weighted: int) -> Rate:
+        images = self.comparisons.images_of[members]
+        trials = images * (images.sum() - images)
+        squared = (images**2).sum() ** 2 - (images**4).sum()
+        inside = np.isin(self.gone, members).all(axis=1)
+        lost = np.bincount(
+            self.gone[inside].ravel(),
+            weights=np.repeat(self.gone_trials[inside], 2),
+            minlength=len(self.comparisons.people),
+        ).astype(np.int64)
+        trials = trials - lost[members]
+        own = int(squared) // 2 - int((self.gone_trials[inside] ** 2).sum())
+        variance = variance_of_pairs((errors, trials), None, int(squares), int(weighted), own)
+        people = len(members)
+        return Rate(int(errors.sum()) // 2, int(trials.sum()) // 2, people, people // 2, variance)
+
+    def fmr_between(self, name_a: str, name_b: str) -> Rate:
+        in_a, in_b = self._members(name_a), self._members(name_b)
+        if not len(in_a) or not len(in_b):
+            return Rate(0, 0, 0, 0)
+        compared = self.comparisons
+        a, b = int(compared.cohort_of[in_a[0]]), int(compared.cohort_of[in_b[0]])
+        images_a, images_b = compared.images_of[in_a], compared.images_of[in_b]
+        cohorts = compared.cohort_of[self.gone]
+        inside = (np.sort(cohorts, axis=1) == (min(a, b), max(a, b))).all(axis=1)
+        lost = np.bincount(
+            self.gone[inside].ravel(), weights=np.repeat(self.gone_trials[inside], 2), minlength=len(compared.people)
+        ).astype(np.int64)
+        trials_a, trials_b = images_a * images_b.sum() - lost[in_a], images_b * images_a.sum() - lost[in_b]
+        own = int((images_a**2).sum() * (images_b**2).sum()) - int((self.gone_trials[inside] ** 2).sum())
+        errors_a, errors_b = self.errors[in_a, b], self.errors[in_b, a]
+        variance = variance_of_pairs(
+            (errors_a, trials_a), (errors_b, trials_b), int(self.squares[a, b]), int(self.weighted[a, b]), own
         )
+        smaller = min(len(in_a), len(in_b))
+        return Rate(int(errors_a.sum()), int(trials_a.sum()), len(in_a) + len(in_b), smaller, variance)
 
     def fnmr(self, members: Ints) -> Rate:
         members = members[self.genuine[members] > 0]
-        return _rate_of_people(self.misses[members], self.genuine[members])
+        return rate_of_people(self.misses[members], self.genuine[members])
 
     def fte(self, members: Ints) -> Rate:
-        return _rate_of_people((self.photos - self.compared)[members], self.photos[members])
+        return rate_of_people((self.photos - self.compared)[members], self.photos[members])
 
 
-def _rate_within(errors: Ints, images: Ints, squares: int, weighted: int) -> Rate:
-    people = len(images)
-    trials = (int(images.sum()) ** 2 - int((images**2).sum())) // 2
-    variance = variance_within(errors, images, squares, weighted)
-    return Rate(int(errors.sum()) // 2, trials, people, people // 2, variance)
-
-
-def _rate_of_people(errors: Ints, trials: Ints) -> Rate:
+def rate_of_people(errors: Ints, trials: Ints) -> Rate:
+    """A rate whose trials belong to one person each: clustered by that person."""
     return Rate(int(errors.sum()), int(trials.sum()), len(trials), len(trials), variance_of_mean(errors, trials))
 
 
@@ -269,3 +310,11 @@ def predicted_fpir(fmr: float, gallery: int) -> float:
     if not 0 <= fmr <= 1 or gallery < 0:
         raise ValueError("A rate lies between 0 and 1 and a gallery has no negative size.")
     return 1.0 if fmr == 1 and gallery else -math.expm1(gallery * math.log1p(-fmr)) if fmr < 1 else 0.0
+
+
+def predicted_fpir_of_mix(fmr: Sequence[float], templates: Sequence[int]) -> float:
+    """The same for a gallery of several cohorts: 1 - product over cohorts of (1 - FMR with it)^(its templates)."""
+    miss = 1.0
+    for rate, size in zip(fmr, templates, strict=True):
+        miss *= 1 - predicted_fpir(rate, size)
+    return 1 - miss

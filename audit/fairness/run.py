@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audit.fairness.acceptance import Policy, Verdict, judge
-from audit.fairness.evaluation import Parameters, Progress, Result, evaluate
+from audit.fairness.evaluation import Result, evaluate
+from audit.fairness.evidence import Parameters, Progress
 from audit.fairness.extraction import Engine, extract
 from audit.fairness.report import Provenance, build
 from audit.fairness.sets.embeddings import read_embeddings

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audit.fairness.cohorts import label_in
-from audit.fairness.comparisons import Floats
+from audit.fairness.scores import Floats
 from audit.fairness.sets.labels import one_label_per_person
 from audit.fairness.sets.photos import MAX_PERSON_ID
 from audit.fairness.sets.rows import DatasetError, LeftOut

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audit.fairness.cohorts import cohort_labels
-from audit.fairness.comparisons import Floats
+from audit.fairness.scores import Floats
 from audit.fairness.sets.rows import LeftOut
 
 

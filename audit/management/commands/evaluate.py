@@ -9,7 +9,7 @@ from django.db import transaction
 from tqdm import tqdm
 
 from audit import evaluations
-from audit.fairness.evaluation import Progress
+from audit.fairness.evidence import Progress
 from audit.models import Evaluation
 from core.acting import user_from_option
 from core.exceptions import GlasscaseError, Invalid

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from audit.fairness.acceptance import Policy, PolicyError, judge, load_policy
-from audit.fairness.evaluation import Division, Parameters, Result
+from audit.fairness.evaluation import Division, Result
+from audit.fairness.evidence import Parameters
 from audit.fairness.rates import CohortRates, Rate, Threshold
 
 

@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import betainc  # type: ignore[import-untyped]
 
-from audit.fairness.comparisons import GRID_STEP, compare
+from audit.fairness.comparisons import compare
 from audit.fairness.rates import choose_threshold, cohort_rates, predicted_fpir, split_people
+from audit.fairness.scores import GRID_STEP
 from tests.audit.fairness.test_comparisons import a_set, naive
 
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from audit.fairness.acceptance import load_policy
 from audit.fairness.comparisons import compare
-from audit.fairness.evaluation import Parameters, Progress, evaluate
+from audit.fairness.evaluation import evaluate
+from audit.fairness.evidence import Parameters, Progress
 from audit.fairness.extraction import extract
 from audit.fairness.figures import WATERMARK
 from audit.fairness.rates import choose_threshold, split_people
@@ -258,7 +259,7 @@ def test_photos_are_embedded_once_and_failures_are_counted(tmp_path: Path) -> No
     first = run(manifest, engine, ["sex"], tmp_path / "a", cache_dir=cache, progress=stages.append, **options)
     assert engine.embedded == 48
     assert list(dict.fromkeys(stage.stage for stage in stages)) == [
-        "read", "extract", "choose threshold", "compare", "write",
+        "read", "extract", "choose threshold", "compare", "search", "write",
     ]  # fmt: skip
     for name in {stage.stage for stage in stages}:
         last = [stage for stage in stages if stage.stage == name][-1]
