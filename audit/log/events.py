@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -462,8 +463,68 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return entry
 
 
+# The largest integer has 16 digits; a pattern that ends there is the list of the places where a smaller one may part from it.
+_MAX_DIGITS: Final = str(MAX_INTEGER)
+_MAGNITUDE: Final = "|".join(
+    [f"[1-9][0-9]{{0,{len(_MAX_DIGITS) - 2}}}", _MAX_DIGITS]
+    + [
+        f"{_MAX_DIGITS[:place]}[{1 if place == 0 else 0}-{int(digit) - 1}][0-9]{{{len(_MAX_DIGITS) - place - 1}}}"
+        for place, digit in enumerate(_MAX_DIGITS)
+        if int(digit) > (1 if place == 0 else 0)
+    ]
+)
+
+
+def _pattern(kind: str) -> str:
+    """What a value of the kind looks like in canonical bytes."""
+    if kind in LISTS:
+        item = _pattern(LISTS[kind])
+        return rf"\[(?:{item}(?:,{item}){{0,{MAX_LIST - 1}}})?\]"
+    if kind in SCALARS:
+        return f'"{SCALARS[kind].pattern}"'
+    return {"int": f"(?:0|-?(?:{_MAGNITUDE}))", "bool": "(?:true|false)"}[kind]
+
+
+@cache
+def _form(type_: str) -> re.Pattern[bytes]:
+    """The canonical bytes of all entries of a type of the registry as one regular expression."""
+    event = REGISTRY[type_]
+    values = {name: _pattern(kind) for name, kind in {**ENVELOPE, **event.fields}.items()}
+    values |= {"type": f'"{re.escape(event.type)}"', "v": str(VERSION)}
+    optional = {name: _pattern(kind) for name, kind in {**ENVELOPE_OPTIONAL, **event.optional}.items()}
+    if event.commits:
+        # A comma stands before every commitment but the first, and there is at least one.
+        commits = (rf'(?:(?:(?<={{)|(?<!{{),)"{name}":{_pattern("hash")})?' for name in sorted(event.commits))
+        optional["c"] = rf"\{{(?!\}}){''.join(commits)}\}}"
+    names = sorted({**values, **optional})
+    first = min(
+        values
+    )  # `at` or an earlier one: what may be left out before it is followed by a comma, all after it preceded
+    parts = []
+    for name in names:
+        before, after = ("", "," if name < first else "") if name <= first else (",", "")
+        part = f'{before}"{name}":{(values | optional)[name]}{after}'
+        parts.append(part if name in values else f"(?:{part})?")
+    return re.compile(rf"\{{{''.join(parts)}\}}".encode())
+
+
+_TYPE: Final = re.compile(rb'"type":"([a-z0-9_.:-]{1,80})"')
+
+
 def problem(body: bytes) -> str | None:
     """What is wrong with the bytes of an entry, as a sentence; None when they are canonical and follow the registry.
+
+    An entry that is right is known by one regular expression of its type; a wrong one is taken apart to say what is wrong.
+    """
+    found = _TYPE.search(body)
+    type_ = found[1].decode("ascii") if found else ""
+    if type_ in REGISTRY and len(body) <= MAX_ENTRY_BYTES and _form(type_).fullmatch(body):
+        return None
+    return explained(body)
+
+
+def explained(body: bytes) -> str | None:
+    """As `problem`, by reading the entry as JSON: several times slower.
 
     Entries hold only ASCII strings over a closed alphabet, integers within ±(2^53-1), booleans, lists and one object, so
     sorted keys and compact separators are the canonical form of RFC 8785.
