@@ -21,7 +21,7 @@ export GLASSCASE_FACES := $(abspath ../shared/faces)
 endif
 endif
 
-.PHONY: help setup demo serve test test-slow check fix bench docs verifier secrets stop clean
+.PHONY: help setup demo serve test test-slow check fix bench docs verifier witness secrets stop clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 — \2/p' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ docs: .venv/.ready ## write the generated pages of docs/ again
 
 verifier: .venv/.ready ## write glasscase-verify.pyz, the check of the log as one file, into var
 	@$(MANAGE) verifier var/glasscase-verify.pyz
+
+witness: .venv/.ready ## write glasscase-witness.pyz, the oversight board's witness as one file, into var
+	@$(MANAGE) witness var/glasscase-witness.pyz
 
 secrets: ## make the password files that docker-compose.yml reads
 	@sh scripts/make_secrets.sh

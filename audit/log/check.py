@@ -24,6 +24,7 @@ from audit.log.checkpoint import (
     open_checkpoint,
 )
 from audit.log.merkle import EMPTY_ROOT, Tree, leaf_hash
+from audit.log.policy import Policy
 from audit.log.proof import Receipt, ReceiptError
 from audit.log.sources import CHECKPOINT
 from audit.log.tiles import (
@@ -216,14 +217,19 @@ def _judge(findings: _Findings, checkpoint: Checkpoint) -> None:
         raise Refused("schema", f"entry {index}: {sentence}")
 
 
-def check_witnesses(signed: SignedCheckpoint, witnesses: Sequence[VerifierKey], quorum: int) -> dict[VerifierKey, int]:
-    """When each of `witnesses` cosigned (Unix seconds). Raises Refused if fewer than `quorum` did, or one wrongly."""
-    try:
-        times = cosignatures(signed.note, witnesses)
-    except SignatureError as error:
-        raise Refused("signature", str(error)) from None
-    if len(times) < quorum:
-        raise Refused("witness", f"{len(times)} of your {len(witnesses)} witnesses cosigned, and {quorum} are needed")
+def check_witnesses(signed: SignedCheckpoint, policy: Policy) -> dict[VerifierKey, int]:
+    """When each witness of `policy` cosigned (Unix seconds). Raises Refused if they are no quorum.
+
+    A wrong cosignature is not counted. Where the policy names logs, one of them must have signed.
+    """
+    if policy.logs and not set(signed.signers) & set(policy.logs):
+        raise Refused("signature", "the checkpoint is not signed by a log that your policy names")
+    times = cosignatures(signed.note, policy.keys)
+    if not policy.met(times):
+        found = f"{len(times)} of your {len(policy.witnesses)} witnesses cosigned"
+        if len(times) < policy.fewest:
+            raise Refused("witness", f"{found}, and {policy.fewest} are needed")
+        raise Refused("witness", f"{found}, but they are no quorum of your policy")
     return times
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -252,20 +253,27 @@ def open_checkpoint(data: bytes, keys: Iterable[VerifierKey]) -> SignedCheckpoin
     return SignedCheckpoint(checkpoint, note, tuple(signers))
 
 
+def cosigned_at(text: str, key: VerifierKey, line: Signature) -> int:
+    """When the witness of `key` cosigned the checkpoint of `text` by this line (Unix seconds). Raises SignatureError."""
+    if key.algorithm != COSIGNATURE:
+        raise SignatureError(f"the key of {key.name!r} is a log's, not a witness's")
+    time = int.from_bytes(line.data[:_TIME_SIZE], "big")
+    if time > MAX_SIZE or not ed25519.verify(key.public_key, _cosigned(text, time), line.data[_TIME_SIZE:]):
+        raise SignatureError(f"the cosignature by {key.name!r} is wrong")
+    return time
+
+
 def cosignatures(note: Note, witnesses: Sequence[VerifierKey]) -> dict[VerifierKey, int]:
     """When each of `witnesses` cosigned `note` (Unix seconds, the latest line of each); those that did not are absent.
 
-    Raises SignatureError where a line claims to be by one of them and is wrong.
+    A line that is wrong counts for nothing, as one by a key that nobody asks for: it is no reason to disbelieve the log,
+    whose own signature is checked apart. Raises SignatureError for a key that is no witness's.
     """
     times: dict[VerifierKey, int] = {}
     for key in witnesses:
         if key.algorithm != COSIGNATURE:
             raise SignatureError(f"the key of {key.name!r} is a log's, not a witness's")
         for line in note.by(key):
-            time = int.from_bytes(line.data[:_TIME_SIZE], "big")
-            if time > MAX_SIZE or not ed25519.verify(
-                key.public_key, _cosigned(note.text, time), line.data[_TIME_SIZE:]
-            ):
-                raise SignatureError(f"the cosignature by {key.name!r} is wrong")
-            times[key] = max(time, times.get(key, 0))
+            with contextlib.suppress(SignatureError):
+                times[key] = max(cosigned_at(note.text, key, line), times.get(key, 0))
     return times

@@ -1,17 +1,19 @@
-"""Ed25519 verification (RFC 8032): by `cryptography` where it is installed, else in plain Python.
+"""Ed25519 (RFC 8032): by `cryptography` where it is installed, else in plain Python.
 
-Whoever checks an export may be unable to install anything, so the plain form has to exist. Both compare the encoded
-point with the signature's first half (no cofactor) and refuse a scalar outside the group order, so they agree.
-Nothing here handles a secret; running time does not matter.
+Whoever checks an export, or runs a witness, may be unable to install anything, so the plain form has to exist. Both
+compare the encoded point with the signature's first half (no cofactor) and refuse a scalar outside the group order, so
+they agree. Verification handles no secret. Plain signing hides its scalars behind random multiples of the group order,
+which makes its running time worthless to who measures it; the log's own key is only ever used by `cryptography`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 
 try:
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 except ImportError:
     HAVE_CRYPTOGRAPHY = False
 else:
@@ -113,3 +115,45 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _times_base(scalar: int) -> bytes:
+    blinded, total = scalar + secrets.randbits(64) * _ORDER, _NEUTRAL
+    for bit in reversed(range(blinded.bit_length())):
+        total = _add(total, total)
+        if blinded >> bit & 1:
+            total = _add(total, _BASE)
+    return _encode(total)
+
+
+def _expand(seed: bytes) -> tuple[int, bytes]:
+    digest = hashlib.sha512(seed).digest()
+    return int.from_bytes(digest[:32], "little") & (2**254 - 8) | 2**254, digest[32:]
+
+
+def public_key_plain(seed: bytes) -> bytes:
+    """The public key of the private key `seed` (32 bytes); RFC 8032, section 5.1.5."""
+    return _times_base(_expand(seed)[0])
+
+
+def sign_plain(seed: bytes, message: bytes) -> bytes:
+    """The signature (64 bytes) of `message` by the private key `seed` (32 bytes); RFC 8032, section 5.1.6."""
+    secret, prefix = _expand(seed)
+    nonce = int.from_bytes(hashlib.sha512(prefix + message).digest(), "little") % _ORDER
+    point = _times_base(nonce)
+    h = int.from_bytes(hashlib.sha512(point + _times_base(secret) + message).digest(), "little") % _ORDER
+    return point + ((nonce + h * secret) % _ORDER).to_bytes(32, "little")
+
+
+def public_key(seed: bytes) -> bytes:
+    """As `public_key_plain`, by `cryptography` where it is installed."""
+    if not HAVE_CRYPTOGRAPHY:
+        return public_key_plain(seed)
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def sign(seed: bytes, message: bytes) -> bytes:
+    """As `sign_plain`, by `cryptography` where it is installed."""
+    if not HAVE_CRYPTOGRAPHY:
+        return sign_plain(seed, message)
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)

@@ -4,9 +4,9 @@
                      [--witness FILE --quorum N]
 
 Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--witness`
-counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out. The last line is
-`OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the
-categories. Needs Python alone.
+counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out: its FILE is a policy
+(c2sp.org/tlog-policy), or a list of keys that `--quorum` goes with. The last line is `OK size=<entries> root=<base64>`
+(exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the categories. Needs Python alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from audit.log.checkpoint import (
     encode_base64,
     open_checkpoint,
 )
+from audit.log.policy import Policy, PolicyError, is_policy
 from audit.log.sources import Unreadable, open_source
 
 
@@ -50,20 +51,27 @@ def _parse_keys(vkeys: Iterable[str], algorithm: int, whose: str) -> list[Verifi
     return list(dict.fromkeys(keys))
 
 
-def _read_witnesses(path: str) -> list[VerifierKey]:
-    """A text file with one vkey a line; empty lines and lines that begin with # are left out."""
+def _read_policy(path: str, quorum: int | None) -> Policy:
+    """A policy file, or a text file with one vkey a line, of which `quorum` (all of them when None) have to cosign."""
+    data = _read_file(path)
     try:
-        lines = [line.strip() for line in _read_file(path).decode().splitlines()]
+        if is_policy(data):
+            if quorum is not None:
+                raise Refused("input", f"{path} is a policy and says itself who is a quorum: leave --quorum out")
+            return Policy.parse(data)
+        lines = [line.strip() for line in data.decode().splitlines()]
+        keys = [VerifierKey.parse(line) for line in lines if line and not line.startswith("#")]
+        for key in keys:
+            if key.algorithm != COSIGNATURE:
+                raise Refused("input", f"the key of {key.name!r} is not a witness's")
+        if not keys:
+            raise Refused("input", f"{path} names no witness")
+        keys = list(dict.fromkeys(keys))
+        return Policy.of(keys, len(keys) if quorum is None else quorum)
     except UnicodeDecodeError:
         raise Refused("input", f"{path} is not a text file") from None
-    witnesses = _parse_keys((line for line in lines if line and not line.startswith("#")), COSIGNATURE, "a witness's")
-    if not witnesses:
-        raise Refused("input", f"{path} names no witness")
-    # A cosignature does not bind its witness's name, so one operator could count twice by two names or two keys.
-    names, keys = {key.name for key in witnesses}, {key.public_key for key in witnesses}
-    if min(len(names), len(keys)) < len(witnesses):
-        raise Refused("input", f"{path} names one witness twice")
-    return witnesses
+    except (NoteError, PolicyError) as error:
+        raise Refused("input", f"{path}: {error}") from None
 
 
 class _ProgressLine:
@@ -93,18 +101,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--receipt", metavar="FILE", help="a .tlog-proof file you were given")
     add("--entry", metavar="FILE", help="the entry that the receipt is for, byte for byte")
     add("--opening", metavar="FILE", action="append", default=[], help="a value that was disclosed from the entry")
-    add("--witness", metavar="FILE", help="verifier keys of the witnesses you trust, one a line")
-    add("--quorum", metavar="N", type=int, help="how many of them must have cosigned (all of them when left out)")
+    add(
+        "--witness",
+        metavar="FILE",
+        help="whom you trust: a tlog-policy file, or verifier keys of witnesses, one a line",
+    )
+    add("--quorum", metavar="N", type=int, help="how many of the keys must have cosigned (all of them when left out)")
     add("--token", metavar="TOKEN", help="token for reading the entries from an http(s) address")
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
     keys = _parse_keys(arguments.key, ED25519, "a log's")
-    witnesses = _read_witnesses(arguments.witness) if arguments.witness else []
-    quorum = len(witnesses) if arguments.quorum is None else arguments.quorum
-    if witnesses and not 1 <= quorum <= len(witnesses):
-        raise Refused("input", f"a quorum of {quorum} cannot be met by {len(witnesses)} witnesses")
+    policy = _read_policy(arguments.witness, arguments.quorum) if arguments.witness else None
     earlier: list[Earlier] = []
     for path in arguments.old:
         try:
@@ -123,11 +132,13 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
             signed = check_log(source.get, keys, earlier=earlier, progress=_ProgressLine())
         except Unreadable as error:
             raise Refused("unreadable", str(error)) from None
-    times = check_witnesses(signed, witnesses, quorum)
+    times = check_witnesses(signed, policy) if policy else {}
     for key in signed.signers:
         print(f"signed by {key.name} (key {key.key_id.hex()})")
     for key, seconds in times.items():
         print(f"cosigned by {key.name} at {datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC")
+    if policy:
+        print(f"{len(times)} of {len(policy.witnesses)} witnesses cosigned")
     for known in earlier[: len(arguments.old)]:
         print(f"extends the older checkpoint of {known.checkpoint.size} entries")
     if arguments.receipt:

@@ -17,6 +17,7 @@ from audit.log.checkpoint import (
     SignatureError,
     VerifierKey,
     cosignatures,
+    cosigned_at,
     decode_base64,
     decode_number,
     encode_base64,
@@ -262,31 +263,31 @@ def test_witnesses_are_counted_once_at_their_latest_time_and_unknown_ones_not_at
     assert open_checkpoint(note.encode(), [KEY]).checkpoint == LOG.checkpoint()
 
 
+def refused_cosignature(line: Signature) -> None:
+    with pytest.raises(SignatureError, match=r"cosignature by .witness1\.example\.org. is wrong"):
+        cosigned_at(NOTE.text, witness(1).public, line)
+    assert cosignatures(NOTE.with_signatures(line), [witness(1).public]) == {}
+    right = witness(1).cosign(NOTE, 50).with_signatures(line)
+    assert cosignatures(right, [witness(1).public]) == {witness(1).public: 50}
+
+
 @pytest.mark.parametrize("at", [0, 7, 8, 71])
-def test_a_cosignature_with_another_time_or_signature_is_refused(at: int) -> None:
+def test_a_cosignature_with_another_time_or_signature_counts_for_nothing(at: int) -> None:
     line = witness(1).cosign(NOTE, 100).signatures[-1]
     data = bytearray(line.data)
     data[at] ^= 1
-    note = NOTE.with_signatures(Signature(line.name, line.key_id, bytes(data)))
-    with pytest.raises(SignatureError, match=r"cosignature by .witness1\.example\.org. is wrong"):
-        cosignatures(note, [witness(1).public])
+    refused_cosignature(Signature(line.name, line.key_id, bytes(data)))
 
 
 @pytest.mark.parametrize("data", [b"x", bytes(8), bytes(71), bytes(73)])
-def test_a_cosignature_of_another_length_is_refused(data: bytes) -> None:
-    note = NOTE.with_signatures(Signature(witness(1).name, witness(1).public.key_id, data))
-    with pytest.raises(SignatureError, match="is wrong"):
-        cosignatures(note, [witness(1).public])
+def test_a_cosignature_of_another_length_counts_for_nothing(data: bytes) -> None:
+    refused_cosignature(Signature(witness(1).name, witness(1).public.key_id, data))
 
 
-def test_a_cosignature_of_another_checkpoint_is_refused() -> None:
-    line = witness(1).cosign(LOG.note(19), 100).signatures[-1]
-    with pytest.raises(SignatureError, match="is wrong"):
-        cosignatures(NOTE.with_signatures(line), [witness(1).public])
+def test_a_cosignature_of_another_checkpoint_counts_for_nothing() -> None:
+    refused_cosignature(witness(1).cosign(LOG.note(19), 100).signatures[-1])
 
 
-def test_a_time_beyond_the_signed_range_is_refused_even_if_signed() -> None:
-    note = witness(1).cosign(NOTE, 2**63)
-    with pytest.raises(SignatureError, match="is wrong"):
-        cosignatures(note, [witness(1).public])
+def test_a_time_beyond_the_signed_range_counts_for_nothing_even_if_signed() -> None:
+    refused_cosignature(witness(1).cosign(NOTE, 2**63).signatures[-1])
     assert cosignatures(witness(1).cosign(NOTE, 2**63 - 1), [witness(1).public]) == {witness(1).public: 2**63 - 1}

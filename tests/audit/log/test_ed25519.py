@@ -129,3 +129,10 @@ def test_the_plain_form_is_used_where_cryptography_is_not_installed(monkeypatch:
     monkeypatch.delattr(ed25519, "Ed25519PublicKey")
     assert verify(PUBLIC, b"text", PRIVATE.sign(b"text"))
     assert not verify(PUBLIC, b"text", PRIVATE.sign(b"other"))
+
+
+@given(seed=st.binary(min_size=32, max_size=32), message=st.binary(max_size=200))
+@settings(max_examples=20, deadline=None)
+def test_plain_signing_gives_the_bytes_that_cryptography_gives(seed: bytes, message: bytes) -> None:
+    assert ed25519.public_key_plain(seed) == ed25519.public_key(seed)
+    assert ed25519.sign_plain(seed, message) == ed25519.sign(seed, message)

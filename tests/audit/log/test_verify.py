@@ -75,6 +75,7 @@ def test_everything_at_once_is_ok(export: Path, capsys: pytest.CaptureFixture[st
             f"signed by {ORIGIN} (key {LOG.key.public.key_id.hex()})",
             "cosigned by witness1.example.org at 2027-01-15 08:00:00 UTC",
             "cosigned by witness2.example.org at 2027-01-15 08:01:00 UTC",
+            "2 of 3 witnesses cosigned",
             "extends the older checkpoint of 200 entries",
             "the receipt's entry is number 7",
             OK,
@@ -166,11 +167,11 @@ def test_a_shorter_log_fails_against_an_older_checkpoint(
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/witnesses", "--quorum", "4"),
-            "FAIL: input: a quorum of 4 cannot be met by 3 witnesses",
+            "FAIL: input: {export}/witnesses: a quorum of 4 cannot be met by 3 witnesses",
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/witnesses", "--quorum", "0"),
-            "FAIL: input: a quorum of 0 cannot be met by 3 witnesses",
+            "FAIL: input: {export}/witnesses: a quorum of 0 cannot be met by 3 witnesses",
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/empty"),
@@ -178,11 +179,11 @@ def test_a_shorter_log_fails_against_an_older_checkpoint(
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/twice"),
-            "FAIL: input: {export}/twice names one witness twice",
+            "FAIL: input: {export}/twice: this names one witness twice",
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/alias"),
-            "FAIL: input: {export}/alias names one witness twice",
+            "FAIL: input: {export}/alias: this names one witness twice",
         ),
         (
             ("{export}/log", "--key", VKEY, "--witness", "{export}/binary"),
