@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
@@ -56,6 +56,16 @@ def create(record: uuid.UUID) -> bytes:
     with _store() as connection:
         connection.execute("INSERT OR IGNORE INTO key VALUES (?, ?)", (str(record), secrets.token_bytes(KEY_BYTES)))
         return _read(connection, record)
+
+
+def keep(record: uuid.UUID, make: Callable[[], bytes]) -> bytes:
+    """The secret of `record`, which `make` makes when there is none yet: for keys that are more than random bytes."""
+    with _store() as connection:
+        try:
+            return _read(connection, record)
+        except KeyMissing:
+            connection.execute("INSERT OR IGNORE INTO key VALUES (?, ?)", (str(record), make()))
+            return _read(connection, record)
 
 
 def create_many(records: list[uuid.UUID]) -> dict[uuid.UUID, bytes]:

@@ -7,7 +7,6 @@ sealed in the vault under the key of the case.
 from __future__ import annotations
 
 import re
-import unicodedata
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from dataclasses import dataclass, field
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from audit.log import journal
+from audit.log import case_numbers, journal
 from core.exceptions import Conflict, GlasscaseError, Invalid
 from core.models import Agency, User
 from core.permissions import has, signature
@@ -24,7 +23,6 @@ from search import permissions
 from search.models import Case, CaseAssignment, CaseStatus
 from search.vocabulary import OFFENCES
 
-_DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−"), "-")
 _LONGEST = 60
 _MOST_OFFICERS = 64  # what one entry of the log can name
 
@@ -34,7 +32,7 @@ def canonical(agency: Agency, number: str) -> str:
 
     Raises Invalid (field case_number) when it does not follow the agency's pattern.
     """
-    plain = "".join(unicodedata.normalize("NFKC", number).translate(_DASHES).upper().split())
+    plain = case_numbers.canonical(number)
     if not plain:
         raise _invalid("case_number", "Enter the case number. Every search belongs to a case.")
     if len(plain) > _LONGEST or re.fullmatch(agency.case_number_pattern, plain) is None:

@@ -34,7 +34,7 @@ from search import intake, law, sealed, states, trail
 from search.gate import client
 from search.gate.client import GateRefused
 from search.models import RequestState, SearchRequest
-from search.requests import SEARCH, claim_record, finish, intent_fields, lapsed, shared_openings
+from search.requests import SEARCH, case_number, claim_record, finish, intent_fields, lapsed, shared_openings
 
 _STAGES: Final = 6
 _MOST_CLEAN_BYTES: Final = 100_000_000
@@ -198,6 +198,7 @@ def _intent(request: SearchRequest) -> uuid.UUID:
                 "search:intent:filed",
                 vault_record=locked.id,
                 openings=openings.values(),
+                about_case=case_number(locked),
                 params=locked.params,
                 **intent_fields(locked),
             )

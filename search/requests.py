@@ -21,7 +21,7 @@ from django.utils import timezone
 from audit.log import journal
 from audit.log.commitments import Opening
 from core import database, jobs, keystore
-from core.exceptions import GlasscaseError, Invalid, NotAllowed
+from core.exceptions import GlasscaseError, Invalid, NotAllowed, NotFound
 from core.models import User
 from core.permissions import has, signature
 from core.person_roles import Permission
@@ -309,7 +309,18 @@ def record_refusal(*, by: User, request: SearchRequest, code: str, channel: str 
         case=request.case_id,
         requester=request.requester_id,
         channel=channel,
+        about_case=case_number(request),
     )
+
+
+def case_number(request: SearchRequest) -> str:
+    """The number that the request's entries are tagged with: its case's, else the one that was typed."""
+    if request.case is not None:
+        return request.case.number
+    try:
+        return typed(request).case_number
+    except NotFound:  # erased
+        return ""
 
 
 def _still_draft(request: SearchRequest) -> bool:
@@ -344,6 +355,7 @@ def _accept(by: User, request: SearchRequest, gathered: Gathered) -> SearchReque
         "search:request:submitted",
         vault_record=request.id,
         openings=openings.values(),
+        about_case=case_number(request),
         law_pack=request.law_pack,
         faces=request.faces_found,
         **fields,
@@ -379,6 +391,7 @@ def _log_refusal(by: User, request: SearchRequest, values: dict[str, Any], gathe
         offence=_code(fields.offence),
         gallery=gathered.gallery.id if gathered.gallery else None,
         channel=channel,
+        about_case=fields.case_number,
         **signature(by, Permission.REQUEST_SEARCHES),
     )
 

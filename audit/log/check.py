@@ -59,9 +59,11 @@ Category = Literal[
     "rollback",  # the log is shorter than it was
     "fork",  # the log is another one than it was
     "witness",  # not enough witnesses cosigned
+    "absence",  # a statement of absence is unusable or does not fit the log
     "opening",  # a disclosed value is not the one that the entry commits to
 ]
 Progress = Callable[[int, int], None]  # entries done, entries in all
+Reader = Callable[[int, Sequence[bytes]], None]  # index of the first of these entries
 
 
 class Refused(Exception):
@@ -93,12 +95,18 @@ class _Findings:
 
 
 def check_log(
-    get: Getter, keys: Sequence[VerifierKey], *, earlier: Iterable[Earlier] = (), progress: Progress | None = None
+    get: Getter,
+    keys: Sequence[VerifierKey],
+    *,
+    earlier: Iterable[Earlier] = (),
+    readers: Sequence[Reader] = (),
+    progress: Progress | None = None,
 ) -> SignedCheckpoint:
     """Reads the whole log behind `get` and returns its verified checkpoint. Raises Refused.
 
     `get` maps `checkpoint` and tile paths to bytes and raises LookupError for what is not there. Nothing is read twice,
-    so a server cannot show one history first and another one later.
+    so a server cannot show one history first and another one later. `readers` are given every well-formed entry in order;
+    what they make of it counts only when this returns.
     """
     try:
         signed = open_checkpoint(get(CHECKPOINT), keys)
@@ -112,7 +120,7 @@ def check_log(
     for known in earlier:
         _refuse_a_shorter_log(checkpoint, known)
     try:
-        findings = _read_all(get, checkpoint.size, {known.checkpoint.size for known in earlier}, progress)
+        findings = _read_all(get, checkpoint.size, {known.checkpoint.size for known in earlier}, readers, progress)
     except Missing as error:
         raise Refused("missing", str(error)) from None
     except MalformedTile as error:
@@ -138,7 +146,9 @@ def _refuse_a_shorter_log(checkpoint: Checkpoint, known: Earlier) -> None:
         )
 
 
-def _read_all(get: Getter, size: int, marks: set[int], progress: Progress | None) -> _Findings:
+def _read_all(
+    get: Getter, size: int, marks: set[int], readers: Sequence[Reader], progress: Progress | None
+) -> _Findings:
     findings = _Findings()
     tree, problem = findings.tree, events.problem
     for bundle, tile in zip(tiles_of_level(ENTRIES, size), tiles_of_level(0, size), strict=True):
@@ -154,6 +164,9 @@ def _read_all(get: Getter, size: int, marks: set[int], progress: Progress | None
                 if (sentence := problem(body)) is not None:
                     findings.malformed = (start + offset, sentence)
                     break
+        if findings.malformed is None and findings.other_hash is None:
+            for reader in readers:
+                reader(start, bodies)
         for mark in marks:
             if start < mark <= start + len(leaves):
                 past = tree.copy()

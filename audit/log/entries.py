@@ -44,9 +44,10 @@ def compose(
     role: str | None = None,
     openings: Iterable[Opening] = (),
     entry_id: uuid.UUID | None = None,
+    nonce: str | None = None,
     **fields: Any,
 ) -> Entry:
-    """The entry of an event now, under a fresh id unless `entry_id` is given. Fields that are None are left out; UUIDs become text.
+    """The entry of an event now, under a fresh id and nonce unless they are given. Fields that are None are left out; UUIDs become text.
 
     Raises EntryError when the result does not follow the registry.
     """
@@ -57,7 +58,7 @@ def compose(
         "type": type_,
         "id": str(identity),
         "at": time.time_ns() // 1_000_000,
-        "nonce": secrets.token_hex(16),
+        "nonce": nonce or secrets.token_hex(16),
     }
     for name, value in {"actor": actor, "role": role, **fields}.items():
         if value is not None:

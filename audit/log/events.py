@@ -72,6 +72,8 @@ def _event(
 
 
 _REQUEST = "request=id case=id requester=id purpose=code offence=code legal_basis=code gallery=id"
+# Of search entries: which case, told by who holds the key (audit.log.absence). Entries of older versions have none.
+_TAG = "case_tag=hash case_key=hash"
 
 REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
     {
@@ -182,7 +184,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "A search was requested.",
                 f"{_REQUEST} edition=int emergency=bool law_pack=code faces=int",
-                "threshold=int k=int",
+                f"threshold=int k=int {_TAG}",
                 "case_number justification photo box original",
             ),
             _event(
@@ -190,7 +192,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "A search was refused.",
                 "reasons=codes law_pack=code",
-                "request=id case=id requester=id purpose=code offence=code gallery=id channel=code",
+                f"request=id case=id requester=id purpose=code offence=code gallery=id channel=code {_TAG}",
                 "case_number justification photo original",
             ),
             _event("search:request:held", "app", "A search was held for counsel.", "request=id reasons=codes"),
@@ -236,6 +238,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "The intent of a search was filed.",
                 f"{_REQUEST} edition=int model=hash threshold=int k=int emergency=bool claim=hash expires=int params=hash",
+                _TAG,
                 commits="photo box case_number justification",
             ),
             _event(
@@ -399,6 +402,14 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             # `reader` is the API token, or the person where no token was used.
             _event("log:bundle:served", "app", "Entry bundles were served.", "reader=id"),
             _event("log:export:made", "app", "The log was exported.", "size=int"),
+            _event("log:absence:keyed", "app", "The key that tags search entries was announced.", "key=hash"),
+            _event(
+                "log:absence:stated",
+                "app",
+                "It was stated which entries are for a case number, and that no other one is.",
+                "first=int last=int of_case=int",
+                commits="case_number",
+            ),
             _event("log:key:announced", "signer", "A signing key was announced.", "key=hash"),
             _event("log:key:rotated", "signer", "The signing key was rotated.", "previous=hash key=hash"),
             _event("log:database:maintained", "migrate", "The database was migrated.", "migrations=int"),

@@ -16,6 +16,7 @@ from typing import Any, Final
 import psycopg
 from django.db import connection, transaction
 
+from audit.log import case_numbers, case_tags
 from audit.log.commitments import Opening
 from audit.log.entries import Entry, compose
 from core import database, keystore
@@ -45,9 +46,21 @@ def _write(cursor: Any, entry: Entry, record: uuid.UUID | None) -> None:
 _READINGS: Final = uuid.uuid5(uuid.NAMESPACE_OID, "glasscase claims of readings")
 
 
-def _composed(type_: str, values: Mapping[str, Any] | None, openings: Iterable[Opening], fields: Any) -> Entry:
+def _composed(
+    type_: str, values: Mapping[str, Any] | None, openings: Iterable[Opening], about_case: str, fields: Any
+) -> Entry:
     made = [Opening.of(name, value) for name, value in (values or {}).items() if value is not None]
-    return compose(type_, openings=[*openings, *made], **fields)
+    return compose(type_, openings=[*openings, *made], **_tagged(about_case), **fields)
+
+
+def _tagged(number: str) -> dict[str, Any]:
+    """Nonce and tag of a search entry. The key is announced before anything is tagged with it."""
+    plain = case_numbers.canonical(number)
+    if not plain:
+        return {}
+    if not case_tags.is_announced():
+        record_now(case_tags.KEYED, key=case_tags.key_hash())
+    return case_tags.fields(plain)
 
 
 def record(
@@ -56,16 +69,18 @@ def record(
     vault_record: uuid.UUID | None = None,
     values: Mapping[str, Any] | None = None,
     openings: Iterable[Opening] = (),
+    about_case: str = "",
     **fields: Any,
 ) -> uuid.UUID:
     """Appends an entry inside the caller's transaction and returns its id.
 
     `values` are personal values: the entry carries a commitment to each, and the vault keeps value and salt sealed under the
-    key of `vault_record` (required with values). Raises RuntimeError outside a transaction: an act and its entry are one.
+    key of `vault_record` (required with values). `about_case` is the case number that a search entry is tagged with. Raises
+    RuntimeError outside a transaction: an act and its entry are one.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("record() belongs inside transaction.atomic(): an act and its entry are one.")
-    entry = _composed(type_, values, openings, fields)
+    entry = _composed(type_, values, openings, about_case, fields)
     if entry.openings and vault_record is None:
         raise RuntimeError("Personal values need the record whose key seals them.")
     with connection.cursor() as cursor:
@@ -79,13 +94,14 @@ def record_now(
     vault_record: uuid.UUID | None = None,
     values: Mapping[str, Any] | None = None,
     openings: Iterable[Opening] = (),
+    about_case: str = "",
     **fields: Any,
 ) -> uuid.UUID:
     """As `record`, on an own connection, committed when it returns: for refusals, failures, views and reads.
 
     Raises LogUnavailable when the entry could not be committed; the caller then has to refuse what was asked for.
     """
-    entry = _composed(type_, values, openings, fields)
+    entry = _composed(type_, values, openings, about_case, fields)
     if entry.openings and vault_record is None:
         raise RuntimeError("Personal values need the record whose key seals them.")
     try:

@@ -1,10 +1,10 @@
 """`glasscase-verify`: checks a published log, and receipts from it, without the people who run it.
 
     glasscase-verify LOG --key VKEY [--old CHECKPOINT] [--receipt FILE --entry FILE [--opening FILE]]
-                     [--witness FILE --quorum N]
+                     [--absence STATEMENT] [--witness FILE --quorum N]
 
-Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--witness`
-counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out: its FILE is a policy
+Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--absence`
+holds a statement of absence against every search entry of LOG. `--witness` counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out: its FILE is a policy
 (c2sp.org/tlog-policy), or a list of keys that `--quorum` goes with. The last line is `OK size=<entries> root=<base64>`
 (exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the categories. Needs Python alone.
 """
@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from audit.log import absence
 from audit.log.check import Earlier, Refused, check_log, check_opening, check_receipt, check_witnesses
 from audit.log.checkpoint import (
     COSIGNATURE,
@@ -74,6 +75,13 @@ def _read_policy(path: str, quorum: int | None) -> Policy:
         raise Refused("input", f"{path}: {error}") from None
 
 
+def _read_statement(path: str) -> absence.Reading:
+    try:
+        return absence.Reading(absence.Statement.parse(_read_file(path)))
+    except absence.StatementError as error:
+        raise Refused("absence", str(error)) from None
+
+
 class _ProgressLine:
     """Tells on stderr how far a long check is, every two seconds."""
 
@@ -101,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--receipt", metavar="FILE", help="a .tlog-proof file you were given")
     add("--entry", metavar="FILE", help="the entry that the receipt is for, byte for byte")
     add("--opening", metavar="FILE", action="append", default=[], help="a value that was disclosed from the entry")
+    add("--absence", metavar="FILE", help="a statement that no search for a case stands in a part of the log")
     add(
         "--witness",
         metavar="FILE",
@@ -124,14 +133,22 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
         receipt, covering = check_receipt(_read_file(arguments.receipt), _read_file(arguments.entry), keys)
         earlier.append(Earlier("the receipt", covering.checkpoint))
     opened = [check_opening(_read_file(path), _read_file(arguments.entry)) for path in arguments.opening]
+    stated = _read_statement(arguments.absence) if arguments.absence else None
+    outcome = None
     if arguments.log is None:
         signed = covering
     else:
         try:
             source = open_source(arguments.log, token=arguments.token)
-            signed = check_log(source.get, keys, earlier=earlier, progress=_ProgressLine())
+            readers = [stated] if stated else []
+            signed = check_log(source.get, keys, earlier=earlier, readers=readers, progress=_ProgressLine())
         except Unreadable as error:
             raise Refused("unreadable", str(error)) from None
+    if stated:
+        try:
+            outcome = stated.outcome(signed.checkpoint.origin, signed.checkpoint.size)
+        except absence.StatementError as error:
+            raise Refused("absence", str(error)) from None
     times = check_witnesses(signed, policy) if policy else {}
     for key in signed.signers:
         print(f"signed by {key.name} (key {key.key_id.hex()})")
@@ -145,6 +162,8 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
         print(f"the receipt's entry is number {receipt.index}")
     for field, value in opened:
         print(f"the entry commits to {field}: {value}")
+    for line in outcome.lines() if outcome else ():
+        print(line)
     return signed
 
 
@@ -157,6 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--opening needs --receipt and --entry")
     if arguments.log is None and (arguments.receipt is None or arguments.old):
         parser.error("name the log to check")
+    if arguments.absence and arguments.log is None:
+        parser.error("--absence needs the log")
     if arguments.quorum is not None and arguments.witness is None:
         parser.error("--quorum needs --witness")
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -59,4 +59,10 @@ This directory holds the first {size} entries of the log: what was recorded, in 
 
    python3 -I {verifier_file.NAME} . {named} \\
        --receipt FILE.tlog-proof --entry FILE.entry.json --opening FILE.opening.json
+
+6. A statement that no search for a case stands in a part of the log (or which entries are for it):
+
+   python3 -I {verifier_file.NAME} . {named} --absence FILE.absence.json
+
+   Read the lines before the last one: "absence shown" or "absence not shown", and why.
 """

@@ -120,6 +120,8 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "log:entries:viewed": "Entries[ {first} to {last}] were read in the log browser.",
     "log:bundle:served": "Entry bundles were served within the hour that follows.",
     "log:export:made": "The log was exported: {size} entries.",
+    "log:absence:keyed": "The key {key} was announced: it tags search entries with their case.",
+    "log:absence:stated": "Of the entries {first} to {last}, {of_case} were stated to be for one case number.",
     "log:key:announced": "The signing key {key} was announced.",
     "log:key:rotated": "The signing key {previous} was replaced by {key}.",
     "log:database:maintained": "The database was brought up to date: {migrations} migrations.",

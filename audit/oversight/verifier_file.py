@@ -10,6 +10,8 @@ from audit.oversight.one_file import OneFile
 MODULES: Final = (
     "audit/__init__.py",
     "audit/log/__init__.py",
+    "audit/log/absence.py",
+    "audit/log/case_numbers.py",
     "audit/log/check.py",
     "audit/log/checkpoint.py",
     "audit/log/ed25519.py",
@@ -17,6 +19,7 @@ MODULES: Final = (
     "audit/log/merkle.py",
     "audit/log/policy.py",
     "audit/log/proof.py",
+    "audit/log/rsa.py",
     "audit/log/sources.py",
     "audit/log/tiles.py",
     "audit/log/verify.py",

@@ -1,0 +1,70 @@
+"""Making a statement of absence: for one case number, what lets everybody compare each search entry of a range.
+
+Stating is itself an entry, which commits to the case number: whoever asks this log about a case leaves a trace in it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Final
+
+from django.conf import settings
+
+from audit.log import absence, case_numbers, case_tags, journal, storage
+from audit.log.absence import Key, Statement
+from audit.permissions import check_can_open_sealed
+from core import database
+from core.exceptions import Invalid, Unavailable
+from core.models import User
+from core.permissions import signature
+from core.person_roles import Permission
+
+_TAGGED: Final = (
+    "SELECT l.idx, e.body FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id"
+    " WHERE e.type = ANY (%s) AND l.idx BETWEEN %s AND %s ORDER BY l.idx"
+)
+
+
+def state(*, by: User | None, number: str, first: int | None = None, last: int | None = None) -> Statement:
+    """The statement for a case number, however it is spelled, and the entries `first` to `last`; all signed ones by default.
+
+    None as `by` is the operator. Raises NotAllowed, Invalid (fields number, first, last), Unavailable while nothing is
+    signed, LogUnavailable. Takes about 2 ms for each search entry.
+    """
+    if by is not None:
+        check_can_open_sealed(by)
+    plain = case_numbers.canonical(number)
+    if not plain or len(plain) > absence.LONGEST_NUMBER:
+        raise _invalid("number", f"Give a case number of 1 to {absence.LONGEST_NUMBER} characters.")
+    latest = storage.latest_checkpoint(database.session())
+    if latest is None:
+        raise Unavailable("The log has no signed checkpoint yet: start the sequencer and the signer.")
+    end = latest[0] - 1
+    first, last = first or 0, end if last is None else last
+    if not 0 <= first <= last:
+        raise _invalid("first", "The first entry comes before the last one; entries count from 0.")
+    if last > end:
+        raise _invalid("last", f"The signed log ends with entry {end}. Name that or an earlier one.")
+    own = Key(case_tags.modulus(), tuple(case_tags.roots()))
+    signatures: dict[int, bytes] = {}
+    of_case = 0
+    for index, body in database.session().execute(_TAGGED, [list(absence.TAGGED), first, last]):
+        entry = json.loads(bytes(body))
+        if entry.get("case_key") == own.hash and "case_tag" in entry:
+            signatures[index] = case_tags.sign(plain, entry["nonce"])
+            of_case += absence.tag(signatures[index]) == entry["case_tag"]
+    journal.record_now(
+        "log:absence:stated",
+        vault_record=uuid.uuid4(),
+        values={"case_number": plain},
+        first=first,
+        last=last,
+        of_case=of_case,
+        **signature(by, Permission.SAMPLE_SEARCHES),
+    )
+    return Statement(settings.GLASSCASE_LOG_ORIGIN, plain, first, last, {own.hash: own}, signatures)
+
+
+def _invalid(field: str, sentence: str) -> Invalid:
+    return Invalid(sentence, {field: [sentence]})
