@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.core.management import CommandError, call_command
 from audit.log import absence, case_tags, rsa, verifier_keys
 from audit.log.absence import Statement
 from audit.oversight import absences
+from core.database import session
 from core.exceptions import Invalid, NotAllowed
 from search import requests
 from search.exceptions import SearchRefused
@@ -27,6 +29,18 @@ def exported(folder: Path) -> list[str]:
     call_command("export_log", str(folder))
     [key] = verifier_keys.published()
     return [sys.executable, "-I", str(folder / "glasscase-verify.pyz"), str(folder), "--key", str(key)]
+
+
+def settle() -> None:
+    """Waits until everything that was appended is under a checkpoint."""
+    statement = (
+        "SELECT count(*) FROM log.entry e LEFT JOIN log.leaf l ON l.entry_id = e.id"
+        " WHERE l.idx IS NULL OR l.idx >= (SELECT max(size) FROM log.checkpoint)"
+    )
+    until = time.monotonic() + 60
+    while session().execute(statement).fetchone() != (0,):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def check(command: list[str], *more: str) -> str:
@@ -43,6 +57,7 @@ def test_a_case_that_was_never_searched_is_told_from_one_that_was(
         )
     for type_ in absence.TAGGED:
         assert all("case_tag" in entry and "case_key" in entry for entry in entries(type_)), type_
+    settle()
     [announced] = entries(absence.KEYED)
     assert announced["key"] == case_tags.key_hash()
 
@@ -116,7 +131,7 @@ def test_who_has_the_database_and_not_the_key_store_cannot_tell_which_case_an_en
 
 
 def test_after_the_key_was_lost_a_new_one_is_announced_and_older_entries_stay_open(
-    stage: Stage, database: Any, log_at_work: None, entries: Any, tmp_path: Path
+    stage: Stage, database: Any, entries: Any, pump: Any, tmp_path: Path
 ) -> None:
     first = stage.submitted()
     requests.withdraw(by=stage.cast.olivia, request=first)
@@ -124,6 +139,7 @@ def test_after_the_key_was_lost_a_new_one_is_announced_and_older_entries_stay_op
     with contextlib.suppress(SearchRefused):
         requests.submit(by=stage.cast.olivia, request=requests.draft(by=stage.cast.olivia), fields=stage.fields())
     assert len({entry["key"] for entry in entries(absence.KEYED)}) == 2
+    pump()
     call_command("state_absence", "2024-00009", str(tmp_path / "stated"))
     out = check(exported(tmp_path / "log"), "--absence", str(tmp_path / "stated"))
     assert out.count("nothing is shown about entry ") == 1
