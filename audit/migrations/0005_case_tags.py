@@ -14,5 +14,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0002_evaluation")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0004_clearance")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, elidable=False)]
