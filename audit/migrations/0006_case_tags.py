@@ -14,5 +14,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0004_clearance")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0005_quick_append")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, elidable=False)]
