@@ -4,9 +4,10 @@
                      [--absence STATEMENT] [--witness FILE --quorum N]
 
 Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--absence`
-holds a statement of absence against every search entry of LOG. `--witness` counts cosignatures on the checkpoint of LOG, or of the receipt where LOG is left out: its FILE is a policy
-(c2sp.org/tlog-policy), or a list of keys that `--quorum` goes with. The last line is `OK size=<entries> root=<base64>`
-(exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the categories. Needs Python alone.
+holds a statement of absence against every search entry of LOG. `--witness` counts cosignatures on the checkpoint of LOG,
+or of the receipt where LOG is left out: its FILE is a policy (c2sp.org/tlog-policy), or a list of keys that `--quorum`
+goes with. The last line is `OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>` (exit 1);
+`audit.log.check` lists the categories. Needs Python alone.
 """
 
 from __future__ import annotations
