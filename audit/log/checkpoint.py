@@ -103,6 +103,11 @@ class VerifierKey:
         typed = bytes([self.algorithm]) + self.public_key
         return hashlib.sha256(self.name.encode() + b"\n" + typed).digest()[:_KEY_ID_SIZE]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key as it is written (64 hex digits): what log entries name it by."""
+        return hashlib.sha256(str(self).encode()).hexdigest()
+
     @classmethod
     def parse(cls, vkey: str) -> VerifierKey:
         """Raises NoteError for anything but a vkey of a supported type with the right key id."""

@@ -109,6 +109,10 @@ class KeyFiles:
         # Between the two reads the next key may have become the current one.
         return tuple({key.public: key for key in keys}.values())
 
+    def public_half(self, raw: bytes) -> VerifierKey:
+        """The public half of a private key of this log."""
+        return SigningKey.of(raw, self.origin).public
+
     def load_retired(self) -> list[VerifierKey]:
         """The keys that signed once and do no more: what the archive holds of them still counts."""
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,5 +49,5 @@ def of(entry: LogEntry) -> Evidence:
 
 def fingerprint(key: VerifierKey) -> str:
     """What to compare with the paper: SHA-256 of the key as it is written, 64 hex digits in groups of four."""
-    digest = hashlib.sha256(str(key).encode()).hexdigest()
+    digest = key.fingerprint
     return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))
