@@ -14,8 +14,9 @@ import psycopg
 from django.conf import settings
 
 _SELECT: Final = (
-    "SELECT e.uid, e.type, e.at, e.body, f.idx, c.size, c.at FROM log.entry e LEFT JOIN log.leaf f ON f.entry_id = e.id "
-    "LEFT JOIN LATERAL (SELECT size, at FROM log.checkpoint WHERE size > f.idx ORDER BY size LIMIT 1) c ON true "
+    "SELECT e.uid, e.type, e.at, e.body, f.idx, c.size, c.at FROM log.entry e LEFT JOIN log.place f ON f.entry_id = e.id "
+    "LEFT JOIN LATERAL (SELECT size, at FROM log.checkpoint WHERE origin = f.origin AND size > f.index ORDER BY size LIMIT 1) "
+    "c ON true "
     "WHERE e.request = %s ORDER BY e.id"
 )
 _FIRST_PAUSE: Final = 0.05
@@ -85,8 +86,8 @@ def wait(
     pause = _FIRST_PAUSE
     while True:
         row = connection.execute(
-            "SELECT f.idx, (SELECT max(size) FROM log.checkpoint) FROM log.entry e JOIN log.leaf f ON f.entry_id = e.id "
-            "WHERE e.uid = %s",
+            "SELECT f.index, (SELECT max(size) FROM log.checkpoint WHERE origin = f.origin) "
+            "FROM log.entry e JOIN log.place f ON f.entry_id = e.id WHERE e.uid = %s",
             [entry],
         ).fetchone()
         if row is not None and (not covered or (row[1] is not None and row[0] < row[1])):

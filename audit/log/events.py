@@ -412,6 +412,22 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             _event("log:key:announced", "signer", "A signing key was announced.", "key=hash"),
             _event("log:key:rotated", "signer", "The signing key was rotated.", "previous=hash key=hash"),
+            # `first` to `size` were inserted again at their indices; `waiting` entries came in meanwhile and follow them.
+            _event(
+                "log:entries:recovered",
+                "migrate",
+                "Entries that a restored database had lost were put back.",
+                "first=int size=int root=hash waiting=int frozen=int",
+            ),
+            # Entry 0 of a new log. `previous` is the SHA-256 of the old log's name, `size` and `root` its last verifiable
+            # checkpoint, `signed_size` and `signed_root` the largest known one, `kept` and `kept_root` the tree as it is stored.
+            _event(
+                "log:origin:succeeded",
+                "migrate",
+                "A log that lost entries for good was closed, and this one begun.",
+                "previous=hash number=int size=int root=hash signed_size=int signed_root=hash lost=int kept=int "
+                "kept_root=hash cause=code approved_by=ids",
+            ),
             _event("log:database:maintained", "migrate", "The database was migrated.", "migrations=int"),
         )
     }

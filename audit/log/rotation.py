@@ -59,7 +59,7 @@ def finish(files: KeyFiles, connection: psycopg.Connection) -> VerifierKey:
 
 def _both_signed(connection: psycopg.Connection, *keys: VerifierKey) -> bool:
     notes = connection.execute(
-        "SELECT note FROM log.checkpoint WHERE size = (SELECT max(size) FROM log.checkpoint)"
+        "SELECT note FROM log.checkpoint WHERE origin = (SELECT max(number) FROM log.origin) ORDER BY size DESC, at DESC LIMIT 5"
     ).fetchall()
     for (note,) in notes:
         with contextlib.suppress(NoteError):

@@ -55,7 +55,8 @@ def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
         ).fetchall()
         if not rows:
             return 0
-        tree = Tree.load(size, storage.getter(connection, size))
+        open_log = storage.origin(connection)
+        tree = Tree.load(size, storage.getter(connection, size, open_log))
         if tree.root() != root:
             raise TreeMismatch(f"The stored leaves do not give the root of the head at size {size}.")
         late = time.time() * 1000 - min(int(at) for _, _, at in rows)
@@ -66,7 +67,7 @@ def step(connection: psycopg.Connection, limit: int = STEP_LIMIT) -> int:
         cursor.execute("INSERT INTO logwork.step (size, root) VALUES (%s, %s)", [tree.size, tree.root()])
         with cursor.copy("COPY log.leaf (idx, entry_id) FROM STDIN") as copy:
             for offset, (entry_id, _, _) in enumerate(rows):
-                copy.write_row((size + offset, entry_id))
+                copy.write_row((open_log.base + size + offset, entry_id))
         for tile in full:
             cursor.execute(
                 "INSERT INTO log.tile (level, n, data, root) VALUES (%s, %s, %s, %s)",

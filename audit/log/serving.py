@@ -42,28 +42,28 @@ def tile_at(path: str) -> Tile:
         raise NotServed(str(error)) from None
 
 
-def checkpoint(connection: psycopg.Connection) -> Served:
-    """The largest signed checkpoint. Raises NotServed before the first, NoVerifierKey without the log's public key."""
-    latest = storage.latest_checkpoint(connection)
+def checkpoint(connection: psycopg.Connection, of: storage.Origin | None = None) -> Served:
+    """The largest signed checkpoint, of the open log when not said. Raises NotServed before the first, NoVerifierKey without the log's public key."""
+    latest = storage.latest_checkpoint(connection, of=of)
     if latest is None:
         raise NotServed("the log has no signed checkpoint yet")
     return Served(latest[1], CHECKPOINT_TYPE, CHECKPOINT_CACHING)
 
 
-def tile(connection: psycopg.Connection, wanted: Tile, *, shared: bool) -> Served:
-    """One tile or bundle. `shared` lets caches between reader and server keep it; entries are never left with them.
+def tile(connection: psycopg.Connection, wanted: Tile, *, shared: bool, of: storage.Origin | None = None) -> Served:
+    """One tile or bundle, of the open log when not said. `shared` lets caches between reader and server keep it; entries are never left with them.
 
     Raises NotServed where the signed log does not reach, NoVerifierKey without the log's public key.
     """
-    if not is_published(wanted, published_size(connection)):
+    if not is_published(wanted, published_size(connection, of)):
         raise NotServed(f"the signed log has no {wanted.path}")
     scope = "public" if shared and wanted.level != ENTRIES else "private"
-    return Served(storage.read_tile(connection, wanted), TILE_TYPE, f"{scope}, {TILE_CACHING}")
+    return Served(storage.read_tile(connection, wanted, of), TILE_TYPE, f"{scope}, {TILE_CACHING}")
 
 
-def published_size(connection: psycopg.Connection) -> int:
-    """The number of entries under the largest signed checkpoint."""
-    latest = storage.latest_checkpoint(connection)
+def published_size(connection: psycopg.Connection, of: storage.Origin | None = None) -> int:
+    """The number of entries under the largest signed checkpoint, of the open log when not said."""
+    latest = storage.latest_checkpoint(connection, of=of)
     return 0 if latest is None else latest[0]
 
 

@@ -47,6 +47,10 @@ class SignerRefusal(RuntimeError):
     """The tree does not extend what is known of it: nothing is signed and the log has to be looked at."""
 
 
+class LogClosed(SignerRefusal):
+    """This log was succeeded by another one and is never signed again."""
+
+
 @dataclass(frozen=True)
 class Signed:
     """What was signed last: the signer's own memory. `archived` is a size whose checkpoint is in the archive."""
@@ -125,16 +129,27 @@ class KeyFiles:
 class Signer:
     """Signs checkpoints of one log with the keys and the state in `directory` (mode 0700).
 
-    `archive` is the directory of published checkpoints (beside the keys when None); `outside` tells what others know of
-    the log. One process at a time holds the directory's lock. Raises SignerRefusal from `step` as described there.
+    `number` counts the logs of this installation (audit.log.succession); `archive` is the directory of published checkpoints
+    (beside the keys when None); `outside` tells what others know of the log. One process at a time holds the directory's lock. Raises SignerRefusal from `step` as described there.
     """
 
     def __init__(
-        self, directory: Path, origin: str, *, archive: Path | None = None, outside: Outside = lambda: ()
+        self,
+        directory: Path,
+        origin: str,
+        *,
+        number: int = 1,
+        archive: Path | None = None,
+        outside: Outside = lambda: (),
     ) -> None:
+        if _closed(directory).exists():
+            raise LogClosed(
+                f"The log {origin} was succeeded by another one and is never signed again, but the database has it open."
+            )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
         self.origin = origin
+        self.number = number
         self._files = KeyFiles(directory, origin)
         self._archive = Archive(archive or directory / "archive", origin)
         self._outside = outside
@@ -179,11 +194,7 @@ class Signer:
 
     def remembered(self) -> Signed:
         """The last signed tree; the empty one before the first signature."""
-        try:
-            kept = json.loads((self.directory / "state.json").read_text())
-        except FileNotFoundError:
-            return Signed(0, EMPTY_ROOT)
-        return Signed(int(kept["size"]), bytes.fromhex(kept["root"]), int(kept.get("archived", 0)))
+        return remembered(self.directory)
 
     def _remember(self, signed: Signed) -> None:
         kept = {"origin": self.origin, "size": signed.size, "root": signed.root.hex(), "archived": signed.archived}
@@ -196,9 +207,13 @@ class Signer:
         """
         self._load_keys()
         _refuse_frozen(connection)
-        row = connection.execute("SELECT size, root FROM logwork.head").fetchone()
+        row = connection.execute("SELECT size, root, (SELECT max(number) FROM log.origin) FROM logwork.head").fetchone()
         assert row is not None, "the migration makes the head"
         size, root = int(row[0]), bytes(row[1])
+        if row[2] != self.number:
+            raise SignerRefusal(
+                f"The database has log number {row[2]} open, and this signer signs number {self.number}."
+            )
         self._compare(connection, size, root)
         last = self.remembered()
         text = Checkpoint(self.origin, size, root).text
@@ -258,7 +273,9 @@ class Signer:
 
     def _is_recorded(self, connection: psycopg.Connection, size: int, text: str) -> bool:
         """Whether the checkpoint of `size` entries is in the database, signed by every key that signs now."""
-        notes = connection.execute("SELECT note FROM log.checkpoint WHERE size = %s", [size]).fetchall()
+        notes = connection.execute(
+            "SELECT note FROM log.checkpoint WHERE origin = %s AND size = %s", [self.number, size]
+        ).fetchall()
         return any(self._is_own(str(note).encode(), text) for (note,) in notes)
 
     def _is_own(self, note: bytes, text: str) -> bool:
@@ -267,6 +284,25 @@ class Signer:
         except NoteError:
             return False
         return signed.note.text == text and set(signed.signers) == set(self.keys)
+
+
+def remembered(directory: Path) -> Signed:
+    """What the signer whose state is in `directory` signed last; the empty tree before the first signature."""
+    try:
+        kept = json.loads((directory / "state.json").read_text())
+    except FileNotFoundError:
+        return Signed(0, EMPTY_ROOT)
+    return Signed(int(kept["size"]), bytes.fromhex(kept["root"]), int(kept.get("archived", 0)))
+
+
+def _closed(directory: Path) -> Path:
+    return directory / "closed"
+
+
+def close_for_ever(directory: Path) -> None:
+    """No signer opens this directory again. Harmless to repeat."""
+    with contextlib.suppress(FileExistsError):
+        state.create_durably(_closed(directory), b"succeeded by another log\n")
 
 
 def _refuse_frozen(connection: psycopg.Connection) -> None:

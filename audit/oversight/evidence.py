@@ -42,7 +42,11 @@ def of(entry: LogEntry) -> Evidence:
     except (ReceiptError, NoteError) as error:
         return Evidence(receipt, problem=f"The receipt does not hold: {error}. Compare the log with an export.")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT size, at FROM log.checkpoint WHERE size > %s ORDER BY size, at LIMIT 1", [entry.index])
+        cursor.execute(
+            "SELECT c.size, c.at FROM log.place p JOIN log.checkpoint c ON c.origin = p.origin AND c.size > p.index"
+            " WHERE p.idx = %s ORDER BY c.size, c.at LIMIT 1",
+            [entry.index],
+        )
         first = cursor.fetchone()
     return Evidence(receipt, signed.checkpoint.size, signed.signers, *(first or (None, None)))
 

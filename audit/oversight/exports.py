@@ -17,12 +17,14 @@ HOW_TO: Final = "HOW-TO-CHECK.txt"
 KEYS: Final = "log.vkey"
 
 
-def write(connection: psycopg.Connection, directory: Path, keys: Sequence[VerifierKey]) -> int:
-    """Exports the log into an empty or new `directory`, with the verifier and how to use it; returns the log's size.
+def write(
+    connection: psycopg.Connection, directory: Path, keys: Sequence[VerifierKey], number: int | None = None
+) -> int:
+    """Exports the log of that number (the open one when None) into an empty or new `directory`, with the verifier and how to use it; returns the log's size.
 
     Raises storage.NotCovered when nothing is signed yet, FileExistsError when the directory holds something.
     """
-    size = storage.export(connection, directory)
+    size = storage.export(connection, directory, storage.origin(connection, number))
     verifier_file.write(directory / verifier_file.NAME)
     (directory / KEYS).write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
     (directory / HOW_TO).write_text(how_to(size, keys), encoding="utf-8")

@@ -22,10 +22,11 @@ UNSIGNED_AFTER_SECONDS: Final = 10
 State = Literal["good", "warn", "bad"]
 
 _QUERY: Final = """
-    WITH signed AS (SELECT size, root, at FROM log.checkpoint ORDER BY size DESC, at DESC LIMIT 1)
+    WITH open AS (SELECT number, base FROM log.origin ORDER BY number DESC LIMIT 1),
+    signed AS (SELECT size, root, at FROM log.checkpoint WHERE origin = (SELECT number FROM open) ORDER BY size DESC, at DESC LIMIT 1)
     SELECT h.size, h.root, signed.size, signed.root, signed.at, clock_timestamp(), f.reason, p.waiting, p.oldest,
-        (SELECT e.at FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id WHERE l.idx = coalesce(signed.size, 0))
-    FROM logwork.head h
+        (SELECT e.at FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id WHERE l.idx = open.base + coalesce(signed.size, 0))
+    FROM logwork.head h CROSS JOIN open
     LEFT JOIN signed ON true
     LEFT JOIN logwork.frozen f ON true
     CROSS JOIN (SELECT count(*) AS waiting, min(at) AS oldest FROM logwork.pending) p
@@ -77,7 +78,7 @@ class Health:
         if self.loose_seconds > LOOSE_AFTER_SECONDS:
             found.append(
                 f"{_entries(self.waiting)} without a place in the tree, the oldest for {duration(self.loose_seconds)}. "
-                "Start the sequencer."
+                "Start the sequencer and the signer."
             )
         if self.unsigned_seconds > UNSIGNED_AFTER_SECONDS:
             found.append(

@@ -1,4 +1,4 @@
-"""`/log/checkpoint` and `/log/tile/…`: the log as C2SP tlog-tiles, for programs.
+"""`/log/checkpoint` and `/log/tile/…`: the log as C2SP tlog-tiles, for programs; `/log/1/…` is one that was succeeded.
 
 Checkpoint and hash tiles hold nothing personal: GLASSCASE_LOG_OPEN opens them to everybody, else whoever signs in may have
 them. Entries need a role that reads the log, by session or by `Authorization: Bearer` (or `Token`), and are logged.
@@ -18,7 +18,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit.log import serving
+from audit.log import serving, storage
 from audit.log.verifier_keys import NoVerifierKey
 from audit.oversight import bundles
 from audit.oversight.reading import log_connection
@@ -63,11 +63,11 @@ class _OpenBySetting(_LogView):
 class CheckpointView(_OpenBySetting):
     """The last signed checkpoint."""
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request, number: int | None = None) -> HttpResponse:
         try:
             with log_connection() as connection:
-                return _answer(serving.checkpoint(connection))
-        except serving.NotServed:
+                return _answer(serving.checkpoint(connection, storage.origin(connection, number)))
+        except LookupError:
             raise NotFound("Nothing is signed yet. Start the sequencer and the signer, or try again.") from None
         except NoVerifierKey as error:
             raise Unavailable(str(error)) from None
@@ -76,8 +76,8 @@ class CheckpointView(_OpenBySetting):
 class HashTileView(_OpenBySetting):
     """One tile of hashes."""
 
-    def get(self, request: Request, path: str) -> HttpResponse:
-        return _tile(f"tile/{path}")
+    def get(self, request: Request, path: str, number: int | None = None) -> HttpResponse:
+        return _tile(f"tile/{path}", number)
 
 
 class EntriesView(_LogView):
@@ -85,20 +85,21 @@ class EntriesView(_LogView):
 
     access = access.Access.having(Permission.READ_LOG)
 
-    def get(self, request: Request, path: str) -> HttpResponse:
+    def get(self, request: Request, path: str, number: int | None = None) -> HttpResponse:
         user = request.user
         assert isinstance(user, User)
         check_can_read_log(user)
-        answer = _tile(f"tile/entries/{path}")
+        answer = _tile(f"tile/entries/{path}", number)
         bundles.record(user, request.auth if isinstance(request.auth, ApiToken) else None)
         return answer
 
 
-def _tile(path: str) -> HttpResponse:
+def _tile(path: str, number: int | None) -> HttpResponse:
     try:
         wanted = serving.tile_at(path)
         with log_connection() as connection:
-            return _answer(serving.tile(connection, wanted, shared=settings.GLASSCASE_LOG_OPEN))
+            log = storage.origin(connection, number)
+            return _answer(serving.tile(connection, wanted, shared=settings.GLASSCASE_LOG_OPEN, of=log))
     except LookupError:
         raise NotFound("The signed log has no such tile.") from None
     except NoVerifierKey as error:

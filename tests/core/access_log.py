@@ -12,6 +12,9 @@ from tests.people import Cast
 # In the table's database no signer has run: there is no key yet, and no entry is in the tree.
 TABLE: Final[dict[str, Row]] = {
     "log_checkpoint": api(503),
+    "log_numbered_checkpoint": api(503),
+    "log_numbered_tile": api(503),
+    "log_numbered_entries_bundle": api(403, board=503, auditor=503),
     "log_tile": api(503),
     "log_entries_bundle": api(403, board=503, auditor=503),
     "log_entries": page(board=200, auditor=200),
@@ -34,6 +37,9 @@ def _entry(cast: Cast) -> dict[str, Any]:
 
 ARGUMENTS: Final[dict[str, Callable[[Cast], dict[str, Any]]]] = {
     "log_tile": lambda cast: {"path": "0/000"},
+    "log_numbered_checkpoint": lambda cast: {"number": 1},
+    "log_numbered_tile": lambda cast: {"number": 1, "path": "0/000"},
+    "log_numbered_entries_bundle": lambda cast: {"number": 1, "path": "000.p/1"},
     "log_entries_bundle": lambda cast: {"path": "000.p/1"},
     "log_entry": _entry,
     "log_entry_file": _entry,

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.log import journal, storage, verifier_keys
+from audit.log import journal, verifier_keys
 from audit.oversight import exports
 from core import database
 
@@ -18,13 +18,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("directory", type=Path)
+        parser.add_argument("--number", type=int, help="of a log that was succeeded: 1 is the first (the open one)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         directory: Path = options["directory"]
         try:
             with database.connect("reader") as connection:
-                size = exports.write(connection, directory, verifier_keys.published())
-        except (FileExistsError, storage.NotCovered, verifier_keys.NoVerifierKey) as problem:
+                size = exports.write(connection, directory, verifier_keys.published(), options["number"])
+        except (FileExistsError, LookupError, verifier_keys.NoVerifierKey) as problem:
             raise CommandError(str(problem)) from problem
         try:
             journal.record_now("log:export:made", size=size, role="operator")

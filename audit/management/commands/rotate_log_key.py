@@ -6,8 +6,7 @@ import psycopg
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.log import rotation
-from audit.log.signer import KeyFiles
+from audit.log import rotation, succession
 from audit.oversight import evidence
 from core import database, state
 
@@ -22,10 +21,10 @@ class Command(BaseCommand):
         parser.add_argument("step", choices=["begin", "finish"])
 
     def handle(self, *args: Any, **options: Any) -> None:
-        files = KeyFiles(state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN)
         act = rotation.begin if options["step"] == "begin" else rotation.finish
         try:
             with database.connect("signer") as connection:
+                files = succession.key_files(connection, state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN)
                 key = act(files, connection)
         except rotation.RotationRefusal as refusal:
             raise CommandError(str(refusal)) from refusal

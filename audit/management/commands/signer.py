@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.log import sequencer, signer, verifier_keys
+from audit.log import sequencer, signer, succession, verifier_keys
 from core import process, state
 
 log = structlog.get_logger(__name__)
@@ -18,22 +19,29 @@ class Command(BaseCommand):
     help = "Sign the log whenever it has grown, until stopped. Holds the key; no other process does."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            place = settings.GLASSCASE_CHECKPOINT_ARCHIVE
-            with signer.open_signer(
-                state.directory("signer"), settings.GLASSCASE_LOG_ORIGIN, archive=Path(place) if place else None
-            ) as signing:
+        archive = settings.GLASSCASE_CHECKPOINT_ARCHIVE
+        with contextlib.ExitStack() as opened:
+            signing: signer.Signer | None = None
 
-                def step(connection: psycopg.Connection) -> None:
-                    signing.step(connection)
-                    verifier_keys.publish(signing.keys)
-                    if waiting := sequencer.loose(connection):
-                        log.error("entries wait for their place in the tree longer than they should", entries=waiting)
-
+            def step(connection: psycopg.Connection) -> None:
+                nonlocal signing
+                if signing is None:
+                    signing = opened.enter_context(
+                        succession.open_signer(
+                            connection,
+                            state.directory("signer"),
+                            settings.GLASSCASE_LOG_ORIGIN,
+                            archive=Path(archive) if archive else None,
+                        )
+                    )
                 verifier_keys.publish(signing.keys)
+                signing.step(connection)
+                if waiting := sequencer.loose(connection):
+                    log.error("entries wait for their place in the tree longer than they should", entries=waiting)
 
+            try:
                 process.run("signer", step, pause=signer.PAUSE_SECONDS, fatal=(signer.SignerRefusal,))
-        except signer.SignerRefusal as refusal:
-            raise CommandError(
-                f"{refusal} Nothing is signed until somebody has looked at the log.", returncode=process.REFUSED
-            ) from refusal
+            except signer.SignerRefusal as refusal:
+                raise CommandError(
+                    f"{refusal} Nothing is signed until somebody has looked at the log.", returncode=process.REFUSED
+                ) from refusal
