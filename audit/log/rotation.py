@@ -7,6 +7,7 @@ meanwhile: it looks at its key files before every signature.
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import psycopg
 
@@ -68,5 +69,5 @@ def _both_signed(connection: psycopg.Connection, *keys: VerifierKey) -> bool:
     return False
 
 
-def _append(connection: psycopg.Connection, type_: str, **fields: str) -> None:
+def _append(connection: psycopg.Connection, type_: str, **fields: Any) -> None:
     connection.execute("SELECT log.append_as_signer(%s)", [entries.compose(type_, **fields).body])

@@ -14,7 +14,7 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0005_quick_append")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0006_case_tags")]
     operations: ClassVar[list[Any]] = [
         *sql_files("audit", ["log/sql/050_recovery.sql"]),
         *sql_files("search", ["gate/sql/060_pins.sql"]),
