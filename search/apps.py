@@ -16,7 +16,7 @@ class SearchConfig(AppConfig):
             Place(20, "Searches", "What was requested, and how far it has come.", "searches", waiting.drafts),
             Place(30, "Approvals", "Requests and photos that wait for you.", "approvals", waiting.approvals),
             Place(35, "Held searches", "Requests that a rule has stopped, for you to decide.", "holds", waiting.holds),
-            Place(40, "Candidates", "Finished searches whose candidates you may read.", "readings"),
+            Place(40, "Candidates", "Finished searches whose candidates you compare.", "readings", waiting.reviews),
             Place(50, "Galleries", "Who can be found, why, and for how long.", "galleries"),
             Place(70, "Limits", "Thresholds and limits that no search gets past.", "limits"),
         )

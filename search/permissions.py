@@ -155,6 +155,63 @@ def check_can_view_candidates(user: User, request: SearchRequest) -> None:
     _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
 
 
+def check_can_review(user: User, request: SearchRequest) -> None:
+    """Deciding on candidates: an examiner who neither asked for the search nor approved it."""
+    check_can_view_candidates(user, request)
+    _require(request.decided_by_id != user.id, "You approved this search: another examiner has to decide on it.")
+
+
+def check_can_supervise_lead(user: User, request: SearchRequest) -> None:
+    """Releasing or withholding what two examiners support: a supervisor who is none of the others."""
+    _require(has(user, P.RELEASE_LEADS), "Only a supervisor releases leads. Ask yours.")
+    _require(request.requester_id != user.id, "You asked for this search yourself: another supervisor has to decide.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+    _require(
+        not request.decisions.filter(examiner=user).exists(),
+        "You examined these candidates yourself: another supervisor has to decide.",
+    )
+
+
+def check_can_see_decisions(user: User, request: SearchRequest) -> None:
+    """What the examiners concluded, once the review is over: those who work on it, never the requester."""
+    _require(
+        request.requester_id != user.id, "You asked for this search yourself: you see the lead, if one is released."
+    )
+    _require(
+        any(has(user, one) for one in (P.REVIEW_CANDIDATES, P.RELEASE_LEADS, P.DECIDE_HOLDS)),
+        "Only examiners, supervisors and counsel read the decisions of examiners.",
+    )
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_see_lead(user: User, request: SearchRequest) -> None:
+    """A released lead: its requester, supervisors and counsel."""
+    if request.requester_id == user.id:
+        return
+    _require(
+        has(user, P.RELEASE_LEADS) or has(user, P.DECIDE_HOLDS),
+        "A lead is read by whoever asked for the search, by supervisors and by counsel.",
+    )
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_record_outcome(user: User, request: SearchRequest) -> None:
+    """What became of a lead: its requester, or a supervisor."""
+    if request.requester_id == user.id:
+        return
+    _require(has(user, P.RELEASE_LEADS), "The outcome is recorded by whoever asked for the search, or by a supervisor.")
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
+def check_can_disclose(user: User, request: SearchRequest) -> None:
+    """Handing a search out for the defence or a court."""
+    _require(has(user, P.RELEASE_LEADS), "Only a supervisor makes a disclosure bundle. Ask yours.")
+    _require(
+        request.requester_id != user.id, "You asked for this search yourself: another supervisor has to disclose it."
+    )
+    _require(_same_agency(user, request.requester.agency_id), "This request belongs to another agency.")
+
+
 def check_can_replay(user: User, request: SearchRequest) -> None:
     _require(
         has(user, P.APPROVE_SEARCHES) or has(user, P.DECIDE_HOLDS), "Only supervisors and counsel run a search again."
@@ -217,3 +274,27 @@ def can_view_candidates(user: User, request: SearchRequest) -> bool:
 
 def can_replay(user: User, request: SearchRequest) -> bool:
     return _answers(check_can_replay, user, request)
+
+
+def can_review(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_review, user, request)
+
+
+def can_supervise_lead(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_supervise_lead, user, request)
+
+
+def can_see_decisions(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_see_decisions, user, request)
+
+
+def can_see_lead(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_see_lead, user, request)
+
+
+def can_record_outcome(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_record_outcome, user, request)
+
+
+def can_disclose(user: User, request: SearchRequest) -> bool:
+    return _answers(check_can_disclose, user, request)

@@ -2,14 +2,18 @@
 
 Only an examiner who did not ask for the search reads; the requester sees the status. The photos of candidates open with
 one half of a key from the database, given for this reading's candidates only, and the other from the key store.
+
+The first examiner who reads sees ranks and scores. Every other one compares faces without either and in another order,
+until they have decided or the review is over: so the second decision owes nothing to the matcher or to the first.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.utils import timezone
@@ -20,16 +24,20 @@ from core.exceptions import Conflict, NotAllowed, NotFound, Unavailable
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import permissions, photos, states, trail
+from search import permissions, photos, sealed, states, trail
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
-from search.models import EnrolledPhoto, RequestState, SearchRequest
+from search.models import CandidateReading, EnrolledPhoto, RequestState, SearchRequest
 
 RECEIPTS: Final = {
     "intent": "search:intent:filed",
     "bound": "search:probe:bound",
     "result": "search:result:stored",
 }
+SITTING: Final = timedelta(hours=12)
+"""How long a decision may rest on one reading; its photos open for ten minutes."""
+_EXAMINERS: Final = 2
+_SHOWN: Final = "reading"
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,14 @@ class EnrolledInfo:
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One candidate; `score_milli` is the match score in steps of 10^-3. `photo` is None when it was expunged since."""
+    """One candidate; `score_milli` is the match score in steps of 10^-3. `photo` is None when it was expunged since.
 
-    rank: int
+    Rank and score are None in a blind reading.
+    """
+
+    rank: int | None
     template: uuid.UUID
-    score_milli: int
+    score_milli: int | None
     photo: EnrolledInfo | None
 
 
@@ -59,6 +70,7 @@ class Reading:
     view: uuid.UUID
     request: SearchRequest
     candidates: list[CandidateRow]
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,21 +106,74 @@ def open_candidates(*, by: User, request: SearchRequest) -> Reading:
     if request.deadline_at is not None and request.decided_at is None and request.deadline_at <= timezone.now():
         # The law pack's deadline; the gate seals at its own, which may be later.
         raise Conflict("The result is sealed: no approval of the emergency search was filed in time.")
+    view, found = opened(by=by, request=request, permission=Permission.REVIEW_CANDIDATES)
+    blind = reads_blind(by, request)
+    listed = [[str(c.template), c.score_milli] for c in found.candidates]
+    CandidateReading.objects.create(
+        view=view,
+        request=request,
+        reader=by,
+        blind=blind,
+        at=timezone.now(),
+        sealed=sealed.seal(request, _SHOWN, {"candidates": listed, "salt": found.salt.hex()}),
+    )
+    return Reading(view, request, _rows(view, listed, blind), blind)
+
+
+def opened(*, by: User, request: SearchRequest, permission: Permission) -> tuple[uuid.UUID, client.Candidates]:
+    """Files the entry of a reading and opens the list with it. The caller has asked who may.
+
+    Raises Unavailable while the log does not take the entry, Conflict when the gate refuses.
+    """
     view = journal.record_reading(
-        "search:candidates:viewed",
-        request=request.id,
-        viewer=by.id,
-        **signature(by, Permission.REVIEW_CANDIDATES),
+        "search:candidates:viewed", request=request.id, viewer=by.id, **signature(by, permission)
     )
     with database.connect("app") as own, gate_sentences():
         try:
             trail.wait(own, view, covered=False)
         except trail.LogSilent as silent:
             raise Unavailable("The log does not answer, so nothing is shown. Try again in a minute.") from silent
-        found = client.candidates(own, view, journal.reading_secret(view))
-    photos = EnrolledPhoto.objects.in_bulk([candidate.template for candidate in found.candidates])
-    rows = [CandidateRow(c.rank, c.template, c.score_milli, _info(photos.get(c.template))) for c in found.candidates]
-    return Reading(view, request, rows)
+        return view, client.candidates(own, view, journal.reading_secret(view))
+
+
+def reads_blind(by: User, request: SearchRequest) -> bool:
+    """Whether this examiner compares without ranks and scores: somebody else read first, and the review still needs them."""
+    decided = set(request.decisions.values_list("examiner_id", flat=True))
+    if by.id in decided or len(decided) == _EXAMINERS:
+        return False
+    first = trail.find(database.session(), request.id, "search:candidates:viewed")
+    return first is not None and first.fields["viewer"] != str(by.id)
+
+
+def again(*, by: User, reading: CandidateReading) -> Reading:
+    """What a reading showed, for its reader and the sitting it belongs to: to show a form again. Raises NotAllowed, Conflict."""
+    if reading.reader_id != by.id:
+        raise NotAllowed("This reading belongs to somebody else. Open the candidates yourself.")
+    if reading.at < timezone.now() - SITTING:
+        raise Conflict("This reading is from an earlier sitting. Open the candidates again.")
+    request = reading.request
+    return Reading(
+        reading.view, request, _rows(reading.view, shown(reading)["candidates"], reading.blind), reading.blind
+    )
+
+
+def shown(reading: CandidateReading) -> dict[str, Any]:
+    """The sealed list of a reading, best first: `candidates` as [template, score in steps of 10^-3], and the `salt` that
+    opens the result entry's commitment to it. Raises NotFound after erasure."""
+    found: dict[str, Any] = sealed.unseal(reading.request, _SHOWN, reading.sealed)
+    return found
+
+
+def _rows(view: uuid.UUID, listed: list[list[Any]], blind: bool) -> list[CandidateRow]:
+    templates = [uuid.UUID(template) for template, _ in listed]
+    kept = EnrolledPhoto.objects.in_bulk(templates)
+    if blind:
+        order = sorted(templates, key=lambda template: hashlib.sha256(view.bytes + template.bytes).digest())
+        return [CandidateRow(None, template, None, _info(kept.get(template))) for template in order]
+    return [
+        CandidateRow(rank, uuid.UUID(template), score, _info(kept.get(uuid.UUID(template))))
+        for rank, (template, score) in enumerate(listed, 1)
+    ]
 
 
 def photo(*, by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:

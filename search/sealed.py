@@ -25,18 +25,27 @@ def read(request: SearchRequest) -> dict[str, Any]:
     """The sealed values of a request; empty before the first were written. Raises NotFound when its key was destroyed."""
     if not request.sealed:
         return {}
-    try:
-        clear = keystore.unseal(keystore.get(request.id), _FIELDS, bytes(request.sealed))
-    except keystore.KeyMissing:
-        raise NotFound("What this request held has been erased.") from None
-    values: dict[str, Any] = json.loads(clear)
+    values: dict[str, Any] = unseal(request, _FIELDS, request.sealed)
     return values
 
 
 def write(request: SearchRequest, values: dict[str, Any]) -> None:
     """Seals `values` (JSON) into the row, which the caller has locked and saves."""
+    request.sealed = seal(request, _FIELDS, values)
+
+
+def seal(request: SearchRequest, kind: str, values: Any) -> bytes:
+    """`values` (JSON) sealed under the request's key, for a column of a row that belongs to the request."""
     clear = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-    request.sealed = keystore.seal(keystore.create(request.id), _FIELDS, clear)
+    return keystore.seal(keystore.create(request.id), kind, clear)
+
+
+def unseal(request: SearchRequest, kind: str, column: bytes | memoryview) -> Any:
+    """The values of such a column. Raises NotFound when the request's key was destroyed."""
+    try:
+        return json.loads(keystore.unseal(keystore.get(request.id), kind, bytes(column)))
+    except keystore.KeyMissing:
+        raise NotFound("What this request held has been erased.") from None
 
 
 def opening(values: dict[str, Any], field: str, value: Any) -> Opening:

@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from core import database
 from search import states, trail
-from search.models import RequestState, SearchRequest
+from search.models import RequestState, Review, ReviewState, SearchRequest
+from search.review_states import said as said_of
+
+_WITHOUT_LEAD: Final = frozenset({ReviewState.DISAGREED, ReviewState.NO_LEAD})
 
 
 class Progress(StrEnum):
@@ -37,6 +41,54 @@ def steps(request: SearchRequest) -> list[Step]:
     """The steps in order. The first one that is not done is `now`, or `stopped` where the request has ended before."""
     said = trail.entries(database.session(), request.id)
     return _paced(request, list(_facts(request, said)))
+
+
+def afterwards(request: SearchRequest) -> list[Step]:
+    """Review and outcome: what follows the result, as far as it has come. Says nothing of what an examiner concluded
+    before both have."""
+    done = request.state == RequestState.DONE
+    if not done:
+        later = Progress.LEFT_OUT if request.state in states.FINAL else Progress.LATER
+        return [
+            Step("review", "Review by two examiners", later, sentence="They compare the candidates with the photo."),
+            Step("release", "Release by a supervisor", later),
+            Step("outcome", "Outcome", later, sentence="What other evidence showed, and what became of the case."),
+        ]
+    said = trail.entries(database.session(), request.id)
+    review = Review.objects.filter(request=request).first()
+    return _paced(request, list(_review_facts(review.state if review else ReviewState.FIRST, said)))
+
+
+def _review_facts(state: str, said: list[trail.Entry]) -> Iterable[Step]:
+    decided = [entry for entry in said if entry.type == "search:review:decided"]
+    concluded = _last(said, "search:review:concluded")
+    waits = "Examiners compare the candidates with the photo, each without knowing what the other concluded."
+    for seat, name in enumerate(("First examiner", "Second examiner"), 1):
+        entry = next((one for one in decided if one.fields["seat"] == seat), None)
+        if entry is None and concluded is not None:
+            yield Step(f"review_{seat}", name, Progress.LEFT_OUT, sentence="There was nobody to compare.")
+        else:
+            yield _step(f"review_{seat}", name, entry, entry.at if entry else None, waits)
+    released = _last(said, "search:lead:released", "search:lead:withheld")
+    if released is None and state in _WITHOUT_LEAD:
+        yield Step(
+            "release", "Release", Progress.LEFT_OUT, entry=concluded.id if concluded else None, sentence=said_of(state)
+        )
+        yield Step("outcome", "Outcome", Progress.LEFT_OUT)
+        return
+    name = "Lead withheld" if state == ReviewState.WITHHELD else "Released by a supervisor"
+    yield _step("release", name, released, released.at if released else None, "A supervisor releases or withholds it.")
+    if state == ReviewState.WITHHELD:
+        yield Step("outcome", "Outcome", Progress.LEFT_OUT)
+        return
+    recorded = _last(said, "search:outcome:recorded") if state == ReviewState.RECORDED else None
+    yield _step(
+        "outcome",
+        "Outcome",
+        recorded,
+        recorded.at if recorded else None,
+        "What other evidence showed, and what became of the case.",
+    )
 
 
 def _last(said: Iterable[trail.Entry], *types: str) -> trail.Entry | None:

@@ -31,6 +31,7 @@ urlpatterns = [
     path("searches/<uuid:search_id>/receipts/<slug:kind>.tlog-proof", status.search_receipt, name="search_receipt"),
     path("searches/<uuid:search_id>/receipts/<slug:kind>.entry.json", status.search_entry, name="search_entry"),
     path("searches/<uuid:search_id>/candidates/", readings.candidates, name="candidates"),
+    path("searches/<uuid:search_id>/candidates/<uuid:view_id>/", readings.review_decide, name="review_decide"),
     path("readings/", readings.reading_list, name="readings"),
     path("readings/<uuid:view_id>/<uuid:template_id>/crop.png", readings.candidate_crop, name="candidate_crop"),
     path("readings/<uuid:view_id>/<uuid:template_id>/photo.jpg", readings.candidate_photo, name="candidate_photo"),

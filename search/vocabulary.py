@@ -228,5 +228,55 @@ PROBE_KINDS: Mapping[str, ProbeKind] = _by_code(
     ]
 )
 
+CONCLUSIONS: Mapping[str, Term] = _by_code(
+    [
+        Term(
+            "support_same", "Support for the same person", "What can be compared agrees; no difference is unexplained."
+        ),
+        Term("support_different", "Support for different people", "At least one difference cannot be explained away."),
+        Term("inconclusive", "Inconclusive", "The photos do not show enough, or what they show points both ways."),
+    ]
+)
+"""What an examiner may conclude about one candidate. None of them is an identification."""
+
+FEATURES: Mapping[str, Term] = _by_code(
+    [
+        Term("skin", "Skin", "Tone, texture, pores, pigmentation."),
+        Term("face_outline", "Outline of face and head", "The shape of the head as a whole."),
+        Term("face_composition", "Composition of the face", "Where the features lie and how large they are."),
+        Term("hairline", "Hairline", "Its course, and patterns of baldness."),
+        Term("forehead", "Forehead", "Height, breadth, shape."),
+        Term("eyebrows", "Eyebrows", "Shape, course, density."),
+        Term("eyes", "Eyes", "Lids, folds, corners, distance."),
+        Term("cheeks", "Cheeks", "Bones, dimples, fullness."),
+        Term("nose", "Nose", "Root, bridge, tip, wings, nostrils."),
+        Term("ears", "Ears", "Outline, folds, lobe."),
+        Term("mouth", "Mouth", "Lips, corners, philtrum, teeth."),
+        Term("chin", "Chin and jaw", "Shape, cleft, line of the jaw."),
+        Term("neck", "Neck", "Length, width, Adam's apple."),
+        Term("facial_hair", "Facial hair", "Beard and moustache: pattern of growth."),
+        Term("facial_lines", "Lines", "Creases and wrinkles."),
+        Term("scars", "Scars", "Their place and shape."),
+        Term("facial_marks", "Marks", "Moles, freckles, birthmarks: their place."),
+        Term("alterations", "Alterations", "Tattoos, piercings, surgery, make-up."),
+    ]
+)
+"""What is compared in a morphological analysis, in the order of FISWG's feature list (names of the components from memory)."""
+
+QUALITY_CAVEATS: Mapping[str, Term] = _by_code(
+    [
+        Term("resolution", "Low resolution", "Too few pixels for the details."),
+        Term("blur", "Blur", "Out of focus or moved."),
+        Term("pose", "Different pose", "The heads are turned differently."),
+        Term("lighting", "Lighting", "Shadows or glare hide or make features."),
+        Term("occlusion", "Something covers the face", "Glasses, mask, hair, hat, hand."),
+        Term("compression", "Compression", "Blocks and smears of the file format."),
+        Term("distortion", "Distortion", "Lens, distance or a wrong aspect ratio."),
+        Term("expression", "Expression", "The face moves differently."),
+        Term("age_gap", "Years between the photos", "The face may have changed."),
+    ]
+)
+"""What limits a comparison."""
+
 APPROVER_ROLES = frozenset({"supervisor", "counsel"})
 """Roles that a law pack may ask an approval of."""

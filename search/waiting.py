@@ -31,3 +31,10 @@ def holds(user: User) -> int:
     from search import holds as waiting
 
     return waiting.queue(user).count()
+
+
+def reviews(user: User) -> int:
+    """Finished searches on whose candidates this examiner has not decided."""
+    from search import reviews as waiting
+
+    return waiting.queue(user).count()

@@ -146,7 +146,7 @@ def names(by: User, entries: Sequence[LogEntry]) -> Names:
     if not can_open_sealed(by):
         return Names()
     fields = [entry.fields for entry in entries]
-    people = User.objects.in_bulk(list(mentioned(fields, *PEOPLE, "approvers", "officers")))
+    people = User.objects.in_bulk(list(mentioned(fields, *PEOPLE, "approvers", "examiners", "officers")))
     cases = selectors.cases(by).filter(pk__in=mentioned(fields, "case"))
     galleries = selectors.galleries(by).filter(pk__in=mentioned(fields, "gallery"))
     return Names(

@@ -19,7 +19,7 @@ from core.permissions import OPERATOR
 from core.person_roles import ROLES
 
 PEOPLE: Final = frozenset({"actor", "user", "requester", "approver", "viewer"})
-TIMES: Final = frozenset({"at", "expires", "deadline", "started", "training_until"})
+TIMES: Final = frozenset({"at", "expires", "deadline", "started", "training_until", "disclosed"})
 MILLIONTHS: Final = frozenset({"threshold"})
 _PART: Final = re.compile(r"\[([^\]]*)\]")
 _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
@@ -86,6 +86,22 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "search:candidates:viewed": "{viewer} read the candidates of the search {request}.",
     "search:outcome:sealed": "The result of the search {request} was sealed: {reason}.",
     "search:result:replayed": "The search {request} was run again: {comparison}, {expunged} expunged since.",
+    "search:review:decided": "An examiner took seat {seat} and decided on the candidates; ranks and scores hidden: {blind}.",
+    "search:review:concluded": (
+        "The review of {request} was concluded by {examiners}: {outcome}, {agreed} of {candidates} candidates supported by both."
+    ),
+    "search:lead:released": "The lead {lead} was released; examined by {examiners}, face model {model}, threshold {threshold}.",
+    "search:lead:withheld": "A lead was withheld: {candidates} candidates that two examiners support.",
+    "search:lead:viewed": "{viewer} read the lead {lead}.",
+    "search:outcome:recorded": (
+        "Outcome {number} of the lead {lead} was recorded: {truth}, {procedure}, other evidence {evidence}"
+        "[; told the defence on {disclosed}]."
+    ),
+    "search:disclosure:made": (
+        "The search {request} was disclosed as bundle {bundle}; photos of other candidates in it: {photos}, "
+        "examiners named: {examiners_named}."
+    ),
+    "search:rates:viewed": "The error rates of {leads} released leads were read ({file}).",
     "search:receipt:downloaded": "A receipt of the search {request} was downloaded.",
     "search:policy:viewed": "The rules of {law_pack} were read.",
     "gallery:gallery:created": "{gallery} was created: legal basis {legal_basis}, photos kept {retention_days} days.",
@@ -198,7 +214,7 @@ def value(name: str, content: Any, names: Names) -> str:
             return f"{content / 1_000_000:.6f}".rstrip("0").rstrip(".")
         return day(content) if name in TIMES else f"{content:,}"
     if isinstance(content, list):
-        singular = {"approvers": "approver", "officers": "user"}.get(name, name)
+        singular = {"approvers": "approver", "examiners": "user", "officers": "user"}.get(name, name)
         return ", ".join(value(singular, one, names) for one in content) or "none"
     text = str(content)
     if name == "type":

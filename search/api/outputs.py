@@ -99,4 +99,4 @@ class RequestDetailOut(RequestOut):
 
     @extend_schema_field(StepOut(many=True))
     def get_steps(self, request: SearchRequest) -> Any:
-        return StepOut(steps.steps(request), many=True).data
+        return StepOut([*steps.steps(request), *steps.afterwards(request)], many=True).data

@@ -34,9 +34,9 @@ class EnrolledOut(serializers.Serializer):
 class CandidateOut(serializers.Serializer):
     """A candidate: somebody to compare, not an identification. The score is in steps of a thousandth."""
 
-    rank = serializers.IntegerField()
+    rank = serializers.IntegerField(allow_null=True, help_text="Null in a blind reading.")
     template = serializers.UUIDField()
-    score_milli = serializers.IntegerField()
+    score_milli = serializers.IntegerField(allow_null=True, help_text="Null in a blind reading.")
     photo = EnrolledOut(allow_null=True, help_text="Null when it was expunged since.")
 
 
@@ -66,6 +66,9 @@ class ReadingOut(serializers.Serializer):
     """A reading, itself an entry of the log; it opens the photos of its candidates for ten minutes."""
 
     view = serializers.UUIDField()
+    blind = serializers.BooleanField(
+        help_text="Another examiner read first: the list comes without ranks and scores, in an order of its own."
+    )
     candidates = CandidateOut(many=True)
     measured = MeasuredOut(allow_null=True, help_text="Null where it was not measured.")
 
@@ -108,7 +111,12 @@ class Readings(OneRequest):
     def post(self, request: Request, request_id: uuid.UUID) -> Response:
         found = self.found(request_id)
         reading = readings.open_candidates(by=self.person, request=found)
-        shown = {"view": reading.view, "candidates": reading.candidates, "measured": measured.of(found)}
+        shown = {
+            "view": reading.view,
+            "blind": reading.blind,
+            "candidates": reading.candidates,
+            "measured": measured.of(found),
+        }
         return self.answer(ReadingOut, shown, 201)
 
 

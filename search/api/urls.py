@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from search.api import cases, decisions, galleries, probes, readings, requests, rules, thresholds
+from search.api import cases, decisions, galleries, probes, readings, requests, reviews, rules, thresholds
 
 urlpatterns = [
     path("cases/", cases.Cases.as_view(), name="cases"),
@@ -34,6 +34,9 @@ urlpatterns = [
     path("requests/<uuid:request_id>/clear/", decisions.RequestClear.as_view(), name="request_clear"),
     path("requests/<uuid:request_id>/uphold/", decisions.RequestUphold.as_view(), name="request_uphold"),
     path("requests/<uuid:request_id>/readings/", readings.Readings.as_view(), name="request_readings"),
+    path("requests/<uuid:request_id>/review/", reviews.OneReview.as_view(), name="review"),
+    path("requests/<uuid:request_id>/decisions/", reviews.Decisions.as_view(), name="review_decide"),
+    path("reviews/", reviews.ReviewsWaiting.as_view(), name="reviews"),
     path("requests/<uuid:request_id>/receipts/", readings.Receipts.as_view(), name="receipts"),
     path("requests/<uuid:request_id>/receipts/<slug:kind>/", readings.Receipt.as_view(), name="receipt"),
     path(

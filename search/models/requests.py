@@ -101,6 +101,8 @@ class SearchRequest(models.Model):
                 name="decided_by_and_at",
             ),
             models.CheckConstraint(condition=~Q(decided_by=models.F("requester")), name="nobody_decides_their_own"),
+            # For the rows that repeat the requester under a foreign key over both columns.
+            models.UniqueConstraint(fields=["id", "requester"], name="request_with_its_requester"),
         ]
         indexes: ClassVar[list[models.Index]] = [GinIndex(fields=["fingerprint"], name="request_fingerprint")]
 

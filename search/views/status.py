@@ -20,7 +20,19 @@ from core import access, database
 from core.exceptions import NotFound
 from core.models import Job, User
 from core.views.requests import person
-from search import intake, permissions, pictures, readings, requests, selectors, states, steps, trail
+from search import (
+    intake,
+    permissions,
+    pictures,
+    readings,
+    requests,
+    review_states,
+    reviews,
+    selectors,
+    states,
+    steps,
+    trail,
+)
 from search.models import Attachment, RequestState, SearchRequest
 from search.requests import SEARCH
 from search.steps import Progress, Step
@@ -160,7 +172,7 @@ def _readable(by: User, search_id: uuid.UUID) -> SearchRequest:
 
 def _path(found: SearchRequest) -> dict[str, Any]:
     job = Job.objects.filter(kind=SEARCH, subject=found.pk).order_by("-created_at").first()
-    path = [] if found.state == RequestState.DRAFT else [*_with_rules(found), *_afterwards(found)]
+    path = [] if found.state == RequestState.DRAFT else [*_with_rules(found), *steps.afterwards(found)]
     if found.state in states.FINAL and found.state != RequestState.DONE:
         path = [_ended(found, step) for step in path]
     people = _who(found)
@@ -197,26 +209,17 @@ def _with_rules(found: SearchRequest) -> list[Step]:
     return [requested, rules, *others]
 
 
-def _afterwards(found: SearchRequest) -> list[Step]:
-    """What follows outside this part of the product, so that nobody takes a list of candidates for the end."""
-    ended = found.state in states.FINAL and found.state != RequestState.DONE
-    review = Progress.NOW if found.state == RequestState.DONE else Progress.LEFT_OUT if ended else Progress.LATER
-    return [
-        Step("review", "Review", review, sentence="Examiners compare the candidates with the photo, one by one."),
-        Step(
-            "outcome",
-            "Outcome",
-            Progress.LEFT_OUT if ended else Progress.LATER,
-            sentence="What other evidence showed, and what became of the case.",
-        ),
-    ]
-
-
 def _who(found: SearchRequest) -> dict[uuid.UUID | None, User]:
-    """Who is named by the entries of a search: whoever requested, cleared, approved or read."""
+    """Who is named by the entries of a search: whoever requested, cleared, approved or read.
+
+    An examiner who has decided is named once the other one has, too.
+    """
     named: dict[uuid.UUID | None, str] = {}
+    quiet = reviews.state(found) in review_states.OPEN
     with database.connect("app") as own:
         for entry in trail.entries(own, found.id):
+            if quiet and entry.type == "search:review:decided":
+                continue
             who = entry.fields.get("approver") or entry.fields.get("viewer") or entry.fields.get("actor")
             if who:
                 named[entry.id] = who

@@ -100,7 +100,7 @@ VISITS = [
     ),
     Visit("holds", _cora, _address("holds"), "Held searches"),
     Visit("hold", _cora, _address("hold", "held"), "Held search"),
-    Visit("readings", _erin, _address("readings"), "Candidates to read"),
+    Visit("readings", _erin, _address("readings"), "Candidates to compare"),
     Visit("candidates-closed", _erin, _address("candidates", "done"), "Candidates of search"),
     Visit("candidates", _erin, _address("candidates", "done"), "candidate", act="Open the candidates"),
     Visit("no-candidate", _erin, _address("candidates", "nobody"), "No candidate", act="Open the candidates"),

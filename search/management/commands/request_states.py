@@ -7,18 +7,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from search import states
+from search import review_states, states
 
 
 class Command(BaseCommand):
-    help = "Write the page about the states of a search request from the code."
+    help = "Write the page about the states of a search request and its review from the code."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--check", action="store_true", help="write nothing, fail when the page is out of date")
 
     def handle(self, *args: Any, **options: Any) -> None:
         page = settings.BASE_DIR / "docs" / "reference" / "request-states.md"
-        text = states.as_markdown()
+        text = states.as_markdown() + review_states.as_markdown()
         if not options["check"]:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(text, encoding="utf-8")

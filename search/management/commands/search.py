@@ -171,7 +171,7 @@ class Command(BaseCommand):
                 {
                     "rank": row.rank,
                     "template": str(row.template),
-                    "score": row.score_milli / 1000,
+                    "score": None if row.score_milli is None else row.score_milli / 1000,
                     "person_ref": row.photo.person_ref if row.photo else None,
                 }
                 for row in reading.candidates
