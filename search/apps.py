@@ -17,6 +17,10 @@ class SearchConfig(AppConfig):
             Place(30, "Approvals", "Requests and photos that wait for you.", "approvals", waiting.approvals),
             Place(35, "Held searches", "Requests that a rule has stopped, for you to decide.", "holds", waiting.holds),
             Place(40, "Candidates", "Finished searches whose candidates you compare.", "readings", waiting.reviews),
+            Place(
+                43, "Releases", "Leads on which two examiners agree, for you to decide.", "releases", waiting.releases
+            ),
+            Place(46, "Leads", "What was released, and what became of it.", "leads", waiting.overdue),
             Place(50, "Galleries", "Who can be found, why, and for how long.", "galleries"),
             Place(70, "Limits", "Thresholds and limits that no search gets past.", "limits"),
         )

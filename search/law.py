@@ -20,6 +20,7 @@ from search.vocabulary import (
     LEGAL_BASES,
     OFFENCES,
     PROBE_KINDS,
+    PROCEDURES,
     PROHIBITED_PURPOSES,
     PURPOSES,
     OffenceClass,
@@ -197,6 +198,10 @@ def rows(one: LawPack) -> list[tuple[str, str, Source]]:
     for ban in one.prohibited:
         own = [purpose for purpose in ban.purposes if one.prohibiting(purpose) == ban.source]
         found.append(("prohibited", labels(own, PROHIBITED_PURPOSES), ban.source))
+    for owed in one.disclosure:
+        found.append(
+            ("disclosure", f"after {labels(owed.after, PROCEDURES, ' or ')}: {_inside(owed.duty)}", owed.source)
+        )
     return found
 
 

@@ -152,6 +152,14 @@ class ProhibitedRule(Rule):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DisclosureRule(Rule):
+    """Somebody has to be told of the search: `duty` is the sentence, `after` the steps (PROCEDURES) that make it due."""
+
+    duty: str
+    after: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LawPack:
     """The rules of one jurisdiction, in force from `effective_from` up to but not including `effective_to`."""
 
@@ -173,6 +181,7 @@ class LawPack:
     face: FaceRule
     probe: tuple[ProbeRule, ...]
     prohibited: tuple[ProhibitedRule, ...]
+    disclosure: tuple[DisclosureRule, ...]
     as_strict_as: Mapping[str, tuple[str, ...]]
     """Rule name -> codes of packs that this pack claims to be at least as strict as in that rule (only `default`)."""
 

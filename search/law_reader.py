@@ -17,6 +17,7 @@ from search.law_pack import (
     ApprovalRule,
     AuthorityRule,
     CaseRule,
+    DisclosureRule,
     EmergencyRule,
     FaceRule,
     JustificationRule,
@@ -35,6 +36,7 @@ from search.vocabulary import (
     LEGAL_BASES,
     OFFENCES,
     PROBE_KINDS,
+    PROCEDURES,
     PROHIBITED_PURPOSES,
     PURPOSES,
     OffenceClass,
@@ -81,6 +83,7 @@ def read_pack(text: str, name: str) -> LawPack:
         face=_face(rules.table("face")),
         probe=tuple(_probe(table) for table in rules.tables("probe")),
         prohibited=tuple(_prohibited(table) for table in rules.tables("prohibited")),
+        disclosure=tuple(_disclosure(table) for table in rules.tables("disclosure", optional=True)),
         as_strict_as=MappingProxyType(_claims(top.table("as_strict_as", optional=True))),
     )
     rules.done(None)
@@ -191,6 +194,11 @@ def _probe(table: Table) -> ProbeRule:
 
 def _prohibited(table: Table) -> ProhibitedRule:
     return table.done(ProhibitedRule(source=table.source(), purposes=table.codes("purposes", PROHIBITED_PURPOSES)))
+
+
+def _disclosure(table: Table) -> DisclosureRule:
+    rule = DisclosureRule(source=table.source(), duty=table.text("duty"), after=table.codes("after", PROCEDURES))
+    return table.done(rule)
 
 
 def _claims(table: Table) -> dict[str, tuple[str, ...]]:

@@ -42,6 +42,11 @@ class Measured:
     watermark: str = ""
     cohorts: list[CohortRate] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Measured:
+        """From its JSON form."""
+        return cls(**{**values, "cohorts": [CohortRate(**one) for one in values["cohorts"]]})
+
 
 def of(request: SearchRequest) -> Measured | None:
     """What the latest adopted evaluation of the search's face model measured at or below its threshold.

@@ -1,16 +1,17 @@
-"""What a request still owes: approvals, documents, and in an emergency the deadline for both.
+"""What a request still owes: approvals, documents, in an emergency the deadline for both, and after it telling the defence.
 
 Pure functions of facts and law pack, like the rules in policies.py, which use them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from search.facts import Facts
 from search.law import asked_authority
-from search.law_pack import AuthorityRule, LawPack, Source
+from search.law_pack import AuthorityRule, DisclosureRule, LawPack, Source
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,8 @@ def authority_lacking(facts: Facts, pack: LawPack) -> list[AuthorityRule]:
     """The rules whose document must be attached before the search runs and is not."""
     later = may_run_without_approval(facts, pack)
     return [rule for rule in authority_owed(facts, pack) if not (later and rule.later_in_emergency)]
+
+
+def disclosures_due(pack: LawPack, procedures: Collection[str], *, disclosed: bool) -> list[DisclosureRule]:
+    """The duties to tell that the steps taken so far have made due; none once the defence was told."""
+    return [] if disclosed else [rule for rule in pack.disclosure if rule.after & set(procedures)]

@@ -117,7 +117,7 @@ def open_candidates(*, by: User, request: SearchRequest) -> Reading:
         at=timezone.now(),
         sealed=sealed.seal(request, _SHOWN, {"candidates": listed, "salt": found.salt.hex()}),
     )
-    return Reading(view, request, _rows(view, listed, blind), blind)
+    return Reading(view, request, _shown_rows(view, listed, blind), blind)
 
 
 def opened(*, by: User, request: SearchRequest, permission: Permission) -> tuple[uuid.UUID, client.Candidates]:
@@ -153,7 +153,7 @@ def again(*, by: User, reading: CandidateReading) -> Reading:
         raise Conflict("This reading is from an earlier sitting. Open the candidates again.")
     request = reading.request
     return Reading(
-        reading.view, request, _rows(reading.view, shown(reading)["candidates"], reading.blind), reading.blind
+        reading.view, request, _shown_rows(reading.view, shown(reading)["candidates"], reading.blind), reading.blind
     )
 
 
@@ -164,16 +164,23 @@ def shown(reading: CandidateReading) -> dict[str, Any]:
     return found
 
 
-def _rows(view: uuid.UUID, listed: list[list[Any]], blind: bool) -> list[CandidateRow]:
-    templates = [uuid.UUID(template) for template, _ in listed]
-    kept = EnrolledPhoto.objects.in_bulk(templates)
-    if blind:
-        order = sorted(templates, key=lambda template: hashlib.sha256(view.bytes + template.bytes).digest())
-        return [CandidateRow(None, template, None, _info(kept.get(template))) for template in order]
+def rows(found: client.Candidates) -> list[CandidateRow]:
+    """What the gate's list says of each candidate, best first."""
+    kept = EnrolledPhoto.objects.in_bulk([one.template for one in found.candidates])
     return [
-        CandidateRow(rank, uuid.UUID(template), score, _info(kept.get(uuid.UUID(template))))
-        for rank, (template, score) in enumerate(listed, 1)
+        CandidateRow(one.rank, one.template, one.score_milli, _info(kept.get(one.template))) for one in found.candidates
     ]
+
+
+def _shown_rows(view: uuid.UUID, listed: list[list[Any]], blind: bool) -> list[CandidateRow]:
+    best_first = [
+        client.Candidate(rank, uuid.UUID(template), score) for rank, (template, score) in enumerate(listed, 1)
+    ]
+    found = rows(client.Candidates(tuple(best_first), b""))
+    if not blind:
+        return found
+    found.sort(key=lambda row: hashlib.sha256(view.bytes + row.template.bytes).digest())
+    return [CandidateRow(None, row.template, None, row.photo) for row in found]
 
 
 def photo(*, by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:

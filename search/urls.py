@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from search.views import approvals, cases, galleries, holds, law, limits, readings, requests, status
+from search.views import approvals, cases, disclosures, galleries, holds, law, leads, limits, readings, requests, status
 
 urlpatterns = [
     path("cases/", cases.case_list, name="cases"),
@@ -35,6 +35,15 @@ urlpatterns = [
     path("readings/", readings.reading_list, name="readings"),
     path("readings/<uuid:view_id>/<uuid:template_id>/crop.png", readings.candidate_crop, name="candidate_crop"),
     path("readings/<uuid:view_id>/<uuid:template_id>/photo.jpg", readings.candidate_photo, name="candidate_photo"),
+    path("releases/", leads.release_list, name="releases"),
+    path("releases/<uuid:search_id>/", leads.release, name="release"),
+    path("releases/<uuid:search_id>/decide/", leads.release_decide, name="release_decide"),
+    path("releases/<uuid:view_id>/<uuid:template_id>/crop.png", leads.agreed_crop, name="agreed_crop"),
+    path("leads/", leads.lead_list, name="leads"),
+    path("leads/<uuid:lead_id>/", leads.lead, name="lead"),
+    path("leads/<uuid:lead_id>/pictures/<slug:kind>/", leads.lead_picture, name="lead_picture"),
+    path("leads/<uuid:lead_id>/outcome/", leads.outcome, name="outcome"),
+    path("searches/<uuid:search_id>/disclose/", disclosures.disclose, name="disclose"),
     path("approvals/", approvals.approval_list, name="approvals"),
     path("approvals/<uuid:search_id>/", approvals.approval, name="approval"),
     path("approvals/<uuid:search_id>/reject/", approvals.approval_reject, name="approval_reject"),

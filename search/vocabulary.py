@@ -278,5 +278,49 @@ QUALITY_CAVEATS: Mapping[str, Term] = _by_code(
 )
 """What limits a comparison."""
 
+TRUTHS: Mapping[str, Term] = _by_code(
+    [
+        Term(
+            "same_person", "The person in the photo", "Independent evidence shows that the lead is the person searched."
+        ),
+        Term("wrong_person", "Another person", "Independent evidence shows that the lead is not the person searched."),
+        Term("not_known", "Not known", "Nothing independent of the search says who the person in the photo is."),
+    ]
+)
+"""Who the lead was, as far as evidence independent of the search shows. What became of the case is PROCEDURES."""
+
+PROCEDURES: Mapping[str, Term] = _by_code(
+    [
+        Term("no_further_action", "No further action", "The lead was not followed, or led nowhere."),
+        Term("ongoing", "Investigation goes on", "The case is open."),
+        Term("lineup", "Lineup", "A witness was shown photos or people."),
+        Term("warrant", "Warrant sought", "The search was named in an application to a court."),
+        Term("arrest", "Arrest", "The person was arrested."),
+        Term("charge", "Charge", "The person was charged. A legal hold is set."),
+        Term("conviction", "Conviction", "A court found the person guilty."),
+        Term("acquittal", "Acquittal or dismissal", "A court acquitted, or the charge was dropped."),
+        Term("closed_unresolved", "Case closed, unresolved", "The case was closed without a result."),
+    ]
+)
+"""What became of the case. None of these says whether the lead was right."""
+AGAINST_A_PERSON: frozenset[str] = frozenset({"lineup", "warrant", "arrest", "charge", "conviction"})
+"""Steps that never may rest on a lead alone."""
+HOLDING: frozenset[str] = frozenset({"charge", "conviction", "acquittal"})
+"""Steps after which nothing about the search may be erased until two people lift the hold."""
+
+EVIDENCE_KINDS: Mapping[str, Term] = _by_code(
+    [
+        Term("physical", "Physical evidence", "Fingerprints, DNA, traces."),
+        Term("documents", "Documents or records", "Papers, accounts, bookings, phone records."),
+        Term("location", "Location", "Where somebody or their device was."),
+        Term("witness", "Witness who was not shown the lead", "Somebody who knew the person without the search."),
+        Term("statement", "Statement of the person", "A confession or an explanation."),
+        Term("found_property", "Things found", "Stolen goods, weapon, clothes."),
+        Term("alibi", "Alibi", "The person was elsewhere."),
+        Term("other_suspect", "Another person was found", "It was shown to be somebody else."),
+    ]
+)
+"""What is independent of the search. A lineup after a lead is not."""
+
 APPROVER_ROLES = frozenset({"supervisor", "counsel"})
 """Roles that a law pack may ask an approval of."""

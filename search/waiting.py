@@ -38,3 +38,17 @@ def reviews(user: User) -> int:
     from search import reviews as waiting
 
     return waiting.queue(user).count()
+
+
+def releases(user: User) -> int:
+    """Leads that this supervisor has to release or withhold."""
+    from search import leads
+
+    return leads.queue(user).count()
+
+
+def overdue(user: User) -> int:
+    """Leads of which nothing was recorded for too long."""
+    from search import outcomes
+
+    return outcomes.overdue(user).count()

@@ -17,6 +17,8 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 
+from audit.log.events_of_reviews import EVENTS_OF_REVIEWS
+
 VERSION: Final = 1
 MAX_ENTRY_BYTES: Final = 4096
 MAX_LIST: Final = 64
@@ -269,51 +271,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "A search was run again and compared.",
                 "request=id comparison=code expunged=int near_threshold=int approver=id",
             ),
-            # The conclusion is a commitment: whoever decides second must not find it in the log.
-            _event(
-                "search:review:decided",
-                "app",
-                "An examiner decided on the candidates of a search.",
-                "request=id view=id seat=int blind=bool",
-                commits="findings note",
-            ),
-            _event(
-                "search:review:concluded",
-                "app",
-                "The review of a search was concluded.",
-                "request=id outcome=code examiners=ids candidates=int agreed=int",
-            ),
-            _event(
-                "search:lead:released",
-                "app",
-                "A lead was released.",
-                "request=id lead=id examiners=ids model=hash threshold=int",
-                commits="candidate note",
-            ),
-            _event(
-                "search:lead:withheld",
-                "app",
-                "A lead was withheld.",
-                "request=id candidates=int",
-                commits="note",
-            ),
-            _event("search:lead:viewed", "app", "A lead was read.", "request=id lead=id viewer=id"),
-            _event(
-                "search:outcome:recorded",
-                "app",
-                "What became of a lead was recorded.",
-                "request=id lead=id number=int truth=code procedure=code evidence=codes",
-                "disclosed=int",
-                "note",
-            ),
-            _event(
-                "search:disclosure:made",
-                "app",
-                "A search was disclosed for the defence or a court.",
-                "request=id disclosure=id bundle=hash photos=bool examiners_named=bool",
-                commits="recipient reason",
-            ),
-            _event("search:rates:viewed", "app", "The error rates of released leads were read.", "leads=int file=code"),
+            *(_event(*said) for said in EVENTS_OF_REVIEWS),
             _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
             _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
             # Galleries

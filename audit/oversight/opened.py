@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -59,14 +59,29 @@ def open_sealed(by: User, entry: LogEntry) -> tuple[uuid.UUID, list[Opened]]:
     check_can_open_sealed(by)
     if not entry.commitments:
         raise NotFound("This entry seals nothing.")
-    view = journal.record_reading(
-        "vault:record:viewed", entry=entry.id, viewer=by.id, **signature(by, Permission.SAMPLE_SEARCHES)
-    )
-    _await_place(view)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT field, record, sealed FROM vault.get(%s, %s)", [view, journal.reading_secret(view)])
-        kept = {name: (record, bytes(sealed)) for name, record, sealed in cursor.fetchall()}
-    return view, [_open(name, commitment, kept) for name, commitment in sorted(entry.commitments.items())]
+    [(view, opened)] = open_all(by, [(entry.id, entry.commitments)], Permission.SAMPLE_SEARCHES)
+    return view, opened
+
+
+def open_all(
+    by: User, entries: Sequence[tuple[uuid.UUID, Mapping[str, str]]], permission: Permission
+) -> list[tuple[uuid.UUID, list[Opened]]]:
+    """The same for several entries, given as id and commitments, after the caller has asked who may; one reading for each.
+
+    `permission` is what the readings' entries are signed with. Raises LogUnavailable, Unavailable.
+    """
+    views = [
+        journal.record_reading("vault:record:viewed", entry=entry, viewer=by.id, **signature(by, permission))
+        for entry, _ in entries
+    ]
+    found = []
+    for view, (_, commitments) in zip(views, entries, strict=True):
+        _await_place(view)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT field, record, sealed FROM vault.get(%s, %s)", [view, journal.reading_secret(view)])
+            kept = {name: (record, bytes(sealed)) for name, record, sealed in cursor.fetchall()}
+        found.append((view, [_open(name, commitment, kept) for name, commitment in sorted(commitments.items())]))
+    return found
 
 
 def _open(name: str, commitment: str, kept: Mapping[str, tuple[uuid.UUID, bytes]]) -> Opened:

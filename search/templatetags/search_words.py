@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from django import template
 
 from search.models import RequestState
-from search.vocabulary import ATTACHMENT_KINDS, GALLERY_BASES, LEGAL_BASES, OFFENCES, PROBE_KINDS, PURPOSES
+from search.vocabulary import (
+    ATTACHMENT_KINDS,
+    CONCLUSIONS,
+    EVIDENCE_KINDS,
+    FEATURES,
+    GALLERY_BASES,
+    LEGAL_BASES,
+    OFFENCES,
+    PROBE_KINDS,
+    PROCEDURES,
+    PURPOSES,
+    QUALITY_CAVEATS,
+    TRUTHS,
+    Term,
+)
 
 register = template.Library()
 
@@ -61,6 +76,47 @@ def probe_kind(code: str) -> str:
 def attachment_kind(code: str) -> str:
     """What a document is."""
     return ATTACHMENT_KINDS[code].label if code in ATTACHMENT_KINDS else code
+
+
+@register.filter
+def conclusion(code: str) -> str:
+    """What an examiner concluded."""
+    return CONCLUSIONS[code].label if code in CONCLUSIONS else code
+
+
+@register.filter
+def truth(code: str) -> str:
+    """Who a lead was."""
+    return TRUTHS[code].label if code in TRUTHS else code
+
+
+@register.filter
+def procedure(code: str) -> str:
+    """What became of a case."""
+    return PROCEDURES[code].label if code in PROCEDURES else code
+
+
+@register.filter
+def features(codes: Iterable[str]) -> str:
+    """Features of a face, as a list in words."""
+    return _listed(codes, FEATURES)
+
+
+@register.filter
+def limits(codes: Iterable[str]) -> str:
+    """What limits a comparison, as a list in words."""
+    return _listed(codes, QUALITY_CAVEATS)
+
+
+@register.filter
+def evidence(codes: Iterable[str]) -> str:
+    """Kinds of evidence, as a list in words."""
+    return _listed(codes, EVIDENCE_KINDS)
+
+
+def _listed(codes: Iterable[str], terms: Mapping[str, Term]) -> str:
+    wanted = set(codes)
+    return ", ".join(term.label for code, term in terms.items() if code in wanted)
 
 
 @register.filter

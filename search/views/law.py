@@ -18,7 +18,7 @@ from search import law, plain_text
 
 _ROWS: Final = (
     "case", "purposes", "offences", "no crime named", "legal basis", "authority", "emergency", "approval", "training",
-    "justification", "face", "refused photos", "prohibited",
+    "justification", "face", "refused photos", "prohibited", "disclosure",
 )  # fmt: skip
 
 

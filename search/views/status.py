@@ -22,6 +22,7 @@ from core.models import Job, User
 from core.views.requests import person
 from search import (
     intake,
+    leads,
     permissions,
     pictures,
     readings,
@@ -33,7 +34,7 @@ from search import (
     steps,
     trail,
 )
-from search.models import Attachment, RequestState, SearchRequest
+from search.models import Attachment, RequestState, Review, SearchRequest
 from search.requests import SEARCH
 from search.steps import Progress, Step
 from search.vocabulary import ATTACHMENT_KINDS, PURPOSES, choices
@@ -78,6 +79,11 @@ def search_status(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
         "attachment_kinds": choices(ATTACHMENT_KINDS),
         "may_decide": _waits_for(by, found),
         "may_read": found.state == RequestState.DONE and permissions.can_view_candidates(by, found),
+        "review": Review.objects.filter(request=found).first(),
+        "leads": list(leads.visible(by).filter(request=found)),
+        "may_release": leads.queue(by).filter(pk=found.pk).exists(),
+        "may_disclose": found.state == RequestState.DONE and permissions.can_disclose(by, found),
+        "decisions": _decisions(by, found),
         "purpose_note": PURPOSES[found.purpose].description if found.purpose in PURPOSES else "",
     }
     return render(request, "search/search.html", context)
@@ -225,6 +231,15 @@ def _who(found: SearchRequest) -> dict[uuid.UUID | None, User]:
                 named[entry.id] = who
     people = {str(one.pk): one for one in User.objects.filter(pk__in=set(named.values()))}
     return {entry: people[who] for entry, who in named.items() if who in people}
+
+
+def _decisions(by: User, found: SearchRequest) -> list[reviews.Decision]:
+    if not permissions.can_see_decisions(by, found):
+        return []
+    try:
+        return reviews.decisions(by, found)
+    except NotFound:
+        return []
 
 
 def _words(found: SearchRequest) -> str | None:
