@@ -12,4 +12,5 @@ class AuditConfig(AppConfig):
 
         navigation.register(
             navigation.Place(70, "The log", "Everything that was done, with proofs and sealed values.", "log_entries"),
+            navigation.Place(75, "Lead rates", "How often released leads were wrong.", "lead_rates"),
         )

@@ -33,7 +33,20 @@ from core.exceptions import Conflict, GlasscaseError, Invalid, NotFound, Unavail
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import intake, law, leads, measured, permissions, photos, readings, requests, reviews, sealed, trail
+from search import (
+    intake,
+    law,
+    leads,
+    measured,
+    permissions,
+    photos,
+    readings,
+    requests,
+    review_states,
+    reviews,
+    sealed,
+    trail,
+)
 from search.exceptions import gate_sentences
 from search.gate import client
 from search.models import CandidateReading, Disclosure, RequestState, SearchRequest
@@ -163,10 +176,10 @@ class _Files:
         self.files: dict[str, bytes] = {}
         self.session = database.session()
         self.keys: list[VerifierKey] = list(verifier_keys.published())
-        self.decisions = [
-            reviews.read(one)
-            for one in request.decisions.select_related("examiner", "reading", "request").order_by("seat")
-        ]
+        # While an examiner still has to decide, nobody takes the other one's conclusion out of here.
+        self.reviewed = reviews.state(request) not in review_states.OPEN
+        found = request.decisions.select_related("examiner", "reading", "request").order_by("seat")
+        self.decisions = [reviews.read(one) for one in found] if self.reviewed else []
 
     def packed(self) -> dict[str, bytes]:
         self._prove()
@@ -192,7 +205,11 @@ class _Files:
             name = _name(number, entry)
             self.files[f"entries/{name}.entry.json"] = body
             self.files[f"entries/{name}.tlog-proof"] = receipt
-        sealing = [(entry.id, entry.fields["c"]) for entry in self.entries if entry.fields.get("c")]
+        sealing = [
+            (entry.id, entry.fields["c"])
+            for entry in self.entries
+            if entry.fields.get("c") and (self.reviewed or entry.type != "search:review:decided")
+        ]
         found = dict(
             zip(
                 (entry for entry, _ in sealing),
@@ -382,6 +399,9 @@ class _Files:
             if self.fields.with_photos
             else "Candidates who became no lead are third parties: they are in it as numbers, without photo and name."
         )
+        unfinished = (
+            "" if self.reviewed else "\nThe review goes on: what an examiner concluded so far is not in this file."
+        )
         return f"""A FACE SEARCH, DISCLOSED
 
 {leads.CAVEAT}
@@ -400,7 +420,7 @@ people.json       who is behind the ids
 photos/           the searched photo and the photos of leads
 entries/          every entry of this search in the log, with its receipt
 openings/         the values that those entries seal, with what opens them
-{third}
+{third}{unfinished}
 
 WHAT IT DOES NOT SHOW
 That the lead is the person searched. Two examiners can both be wrong, and a face model returns people who look alike.

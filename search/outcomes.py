@@ -13,9 +13,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from audit.fairness.operational import LeadTruth
 from audit.log import journal
 from core import database
-from core.exceptions import Invalid
+from core.exceptions import Invalid, NotFound
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
@@ -127,3 +128,19 @@ def _milliseconds(fields: OutcomeFields) -> int | None:
     if fields.disclosed_on is None:
         return None
     return round(datetime.combine(fields.disclosed_on, time(), UTC).timestamp() * 1000)
+
+
+def truths() -> list[LeadTruth]:
+    """Every released lead as statistics need it. Cohorts are those of the gallery's record; after erasure there are none."""
+    found = []
+    rows = Lead.objects.select_related("request").prefetch_related("outcomes").order_by("released_at")
+    for lead in rows:
+        last = max(lead.outcomes.all(), key=lambda row: row.number, default=None)
+        try:
+            cohorts = leads.unsealed(lead)["attributes"]
+        except NotFound:
+            cohorts = {}
+        request = lead.request
+        truth = last.truth if last else "not_known"
+        found.append(LeadTruth(str(request.case_id), request.offence, request.face_model, truth, cohorts))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.api import evaluations, log
+from audit.api import evaluations, lead_rates, log
 
 urlpatterns = [
     path("evaluations/", evaluations.Evaluations.as_view(), name="evaluations"),
@@ -14,6 +14,7 @@ urlpatterns = [
         evaluations.EvaluationFile.as_view(),
         name="evaluation_file",
     ),
+    path("lead-rates/", lead_rates.LeadRates.as_view(), name="lead_rates"),
     path("log/health/", log.Health.as_view(), name="log_health"),
     path("log/entries/", log.Entries.as_view(), name="log_entries"),
     path("log/entries/<uuid:entry_id>/", log.Entry.as_view(), name="log_entry"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from search.api import cases, decisions, galleries, probes, readings, requests, reviews, rules, thresholds
+from search.api import cases, decisions, galleries, leads, probes, readings, requests, reviews, rules, thresholds
 
 urlpatterns = [
     path("cases/", cases.Cases.as_view(), name="cases"),
@@ -36,6 +36,16 @@ urlpatterns = [
     path("requests/<uuid:request_id>/readings/", readings.Readings.as_view(), name="request_readings"),
     path("requests/<uuid:request_id>/review/", reviews.OneReview.as_view(), name="review"),
     path("requests/<uuid:request_id>/decisions/", reviews.Decisions.as_view(), name="review_decide"),
+    path("requests/<uuid:request_id>/agreed/", leads.Agreed.as_view(), name="agreed"),
+    path("requests/<uuid:request_id>/release/", leads.Release.as_view(), name="release"),
+    path("requests/<uuid:request_id>/withhold/", leads.Withhold.as_view(), name="withhold"),
+    path("requests/<uuid:request_id>/disclosures/", leads.Disclosures.as_view(), name="disclosures"),
+    path("requests/<uuid:request_id>/disclosures/make/", leads.DisclosureBundle.as_view(), name="disclosure_make"),
+    path("releases/", leads.Releases.as_view(), name="releases"),
+    path("leads/", leads.Leads.as_view(), name="leads"),
+    path("leads/<uuid:lead_id>/readings/", leads.LeadReadings.as_view(), name="lead_readings"),
+    path("leads/<uuid:lead_id>/pictures/<slug:kind>/", leads.LeadPicture.as_view(), name="lead_picture"),
+    path("leads/<uuid:lead_id>/outcomes/", leads.Outcomes.as_view(), name="outcomes"),
     path("reviews/", reviews.ReviewsWaiting.as_view(), name="reviews"),
     path("requests/<uuid:request_id>/receipts/", readings.Receipts.as_view(), name="receipts"),
     path("requests/<uuid:request_id>/receipts/<slug:kind>/", readings.Receipt.as_view(), name="receipt"),

@@ -84,7 +84,10 @@ def lead_list(request: HttpRequest) -> HttpResponse:
     """The leads that this person may read."""
     by = person(request)
     late = set(outcomes.overdue(by).values_list("pk", flat=True))
-    rows = [(lead, lead.pk in late) for lead in leads.visible(by).prefetch_related("outcomes")]
+    rows = [
+        (lead, max(lead.outcomes.all(), key=lambda row: row.number, default=None), lead.pk in late)
+        for lead in leads.visible(by).prefetch_related("outcomes")
+    ]
     return render(request, "search/leads.html", {"rows": rows})
 
 

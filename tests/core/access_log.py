@@ -25,6 +25,8 @@ TABLE: Final[dict[str, Row]] = {
     "log_entry_open POST": page(board=404),
     "log_opening": page(board=405),
     "log_opening POST": page(board=404),
+    "lead_rates": page(board=200, auditor=200),
+    "lead_rates_table": page(board=200, auditor=200),
     "log_health": page(200),
     "log_check": page(200),
     "log_verifier": page(200),

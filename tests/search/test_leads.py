@@ -85,13 +85,13 @@ def test_the_officer_never_sees_what_was_not_released(stage: Stage) -> None:
     request = agreed(stage)
     olivia = signed_in(cast.olivia)
     assert not leads.visible(cast.olivia).exists()
-    for _ in range(2):
+    for withhold in (True, False):
         text = olivia.get(reverse("search", args=[request.pk])).content.decode()
         assert "G0000" not in text
         assert "support" not in text.lower().replace("supported", "")
         for name, arguments in (("candidates", [request.pk]), ("release", [request.pk])):
             assert olivia.post(reverse(name, args=arguments)).status_code == 403
-        if not Lead.objects.exists():
+        if withhold:
             leads.withhold(by=cast.sam, request=request, note="The officer found the man already.")
     assert not leads.visible(cast.olivia).exists()
     assert reviews.state(request) == ReviewState.WITHHELD
@@ -292,7 +292,7 @@ def test_a_charge_sets_a_legal_hold_and_makes_the_disclosure_due(stage: Stage, e
     charged = OutcomeFields(truth="same_person", procedure="charge", evidence=("physical",))
     outcomes.record(by=cast.sam, lead=lead, fields=charged)
     assert [one["subject"] for one in entries("gate:hold:placed")] == [str(lead.request_id)]
-    [proposal] = stage.proposals("vault:erase", params.erase_record(record=lead.request_id), cast.sue)
+    [proposal] = stage.proposals("vault:erase", params.erase(record=lead.request_id), cast.sue)
     with database.connect("app") as own, pytest.raises(GateRefused, match="legal hold"):
         client.erase_record(own, lead.request_id, proposal)
     lead = Lead.objects.get(pk=lead.pk)
