@@ -1,4 +1,4 @@
-"""The story that `make demo` tells: enrol, measure, refuse, justify, approve, search, log, prove, tamper."""
+"""The story that `make demo` tells: enrol, measure, refuse, justify, approve, search, log, review, prove, tamper."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JUSTIFICATION: Final = (
     "The camera above the counter shows his face from the front. The clerk and a customer describe the same man, who is "
     "not known to the patrol of the quarter; no other trace has led to a name so far."
 )
-_STEPS: Final = 10
+_STEPS: Final = 11
 
 Say = Callable[[str], None]
 
@@ -77,12 +77,15 @@ class Story:
         receipt = self._approved(cast, request)
         self.step("Erin, an examiner, reads the candidates: that is an entry too")
         correct = self._read(request, sought)
+        self.step("Erin and Ed decide, neither knowing what the other concludes; Sam releases what both support")
+        lead = self._review(cast, request, sought)
         self.step("Checking the exported log without the database; then with one byte changed")
         proof = self._prove(receipt)
         return {
             "refused": refused,
             "search_id": request,
             "rank1_correct": correct,
+            "lead": lead,
             "entries": proof["entries"],
             "verify": proof["verify"],
             "tampered": proof["tampered"],
@@ -207,6 +210,30 @@ class Story:
         correct = bool(found) and found[0]["person_ref"] == sought
         self.say(f"           the enrolled person {sought} is {'at rank 1' if correct else 'NOT at rank 1'}")
         return correct
+
+    def _review(self, cast: Cast, request: str, sought: str) -> str | None:
+        """Two examiners who know the answer, because the people are generated. The id of the lead, if there is one."""
+        from search import leads, readings, reviews
+        from search.comparison import Finding
+        from search.models import SearchRequest
+
+        found = SearchRequest.objects.select_related("requester").get(pk=request)
+        for name in ("erin", "ed"):
+            reading = readings.open_candidates(by=cast.users[name], request=found)
+            findings = [
+                Finding(template=str(row.template), conclusion="support_same", alike=("nose", "ears", "eyebrows"))
+                if row.photo is not None and row.photo.person_ref == sought
+                else Finding(template=str(row.template), conclusion="support_different", different=("face_outline",))
+                for row in reading.candidates
+            ]
+            reviews.decide(by=cast.users[name], request=found, view=reading.view, findings=findings)
+        agreed = reviews.agreed(found)
+        if not agreed:
+            self.say("           no candidate is supported by both: there is no lead")
+            return None
+        [lead] = leads.release(by=cast.users["sam"], request=found, templates=agreed)
+        self.say("           Olivia can read the lead; nobody but the examiners and Sam has seen the list")
+        return str(lead.id)
 
     def _prove(self, receipt: dict[str, Any]) -> dict[str, Any]:
         log, copy = self.folder / "log", self.folder / "log-with-one-byte-changed"

@@ -42,6 +42,14 @@ def _erin(world: World) -> User:
     return world.cast.erin
 
 
+def _ed(world: World) -> User:
+    return world.cast.ed
+
+
+def _lead(name: str) -> Callable[[World], str]:
+    return lambda world: reverse(name, args=[world.lead.pk]) if world.lead else ""
+
+
 def _cora(world: World) -> User:
     return world.cast.cora
 
@@ -103,6 +111,19 @@ VISITS = [
     Visit("readings", _erin, _address("readings"), "Candidates to compare"),
     Visit("candidates-closed", _erin, _address("candidates", "done"), "Candidates of search"),
     Visit("candidates", _erin, _address("candidates", "done"), "candidate", act="Open the candidates"),
+    Visit("candidates-blind", _ed, _address("candidates", "done"), "candidate", act="Open the candidates"),
+    Visit("releases", _sam, _address("releases"), "Leads to release"),
+    Visit("release-closed", _sam, _address("release", "agreed"), "Lead of search"),
+    Visit("release", _sam, _address("release", "agreed"), "Lead of search", act="Open what they agree on"),
+    Visit("leads", _olivia, _address("leads"), "Leads"),
+    Visit("lead-closed", _olivia, _lead("lead"), "Lead"),
+    Visit("lead", _olivia, _lead("lead"), "Lead", act="Open the lead"),
+    Visit("outcome", _olivia, _lead("outcome"), "Outcome of lead"),
+    Visit("outcome-wrong", _olivia, _lead("outcome"), "Outcome of lead", act="Record this outcome", status=422),
+    Visit("status-released", _sam, _address("search", "released"), "Search"),
+    Visit("disclose", _sam, _address("disclose", "released"), "Disclose search"),
+    Visit("disclose-wrong", _sam, _address("disclose", "released"), "Disclose search", act="Make the file", status=422),
+    Visit("lead-rates", _bea, _address("lead_rates"), "How often leads were wrong"),
     Visit("no-candidate", _erin, _address("candidates", "nobody"), "No candidate", act="Open the candidates"),
     Visit("galleries", _carl, _address("galleries"), "Galleries"),
     Visit("gallery-create", _carl, _address("gallery_create"), "Create a gallery"),

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from PIL import Image
 
 from core.portraits import portrait_jpeg
-from search import cases, holds, intake, requests
-from search.models import Case, SearchRequest
+from search import cases, holds, intake, leads, outcomes, requests, reviews
+from search.models import Case, Lead, SearchRequest
+from search.outcome_rules import OutcomeFields
 from tests.people import Cast
+from tests.search.reviewing import decided
 from tests.search.stage import OTHER_STORY, PEOPLE, STRANGER, Stage
 
 WATCHING = (
@@ -26,6 +28,7 @@ class World:
     unconfirmed: Case
     closed: Case
     searches: dict[str, SearchRequest] = field(default_factory=dict)
+    lead: Lead | None = None
 
     @property
     def cast(self) -> Cast:
@@ -56,6 +59,22 @@ def build(stage: Stage) -> World:
     found = world.searches
     found["done"] = stage.done()
     found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)
+    found["agreed"] = stage.done(PEOPLE[1])
+    found["released"] = stage.done(PEOPLE[2])
+    for name in ("agreed", "released"):
+        for examiner in (cast.erin, cast.ed):
+            decided(examiner, found[name], note="The ears agree in every fold." if examiner == cast.ed else "")
+    [world.lead] = leads.release(
+        by=cast.sue,
+        request=found["released"],
+        templates=reviews.agreed(found["released"]),
+        note="Known in the quarter.",
+    )
+    outcomes.record(
+        by=cast.olivia,
+        lead=world.lead,
+        fields=OutcomeFields(truth="not_known", procedure="arrest", note="That evening."),
+    )
     found["waiting"] = stage.submitted(PEOPLE[1])
     found["held"] = stage.submitted(PEOPLE[2], justification=WATCHING)
     found["upheld"] = holds.uphold(
