@@ -274,6 +274,9 @@ SPECTACULAR_SETTINGS = {
         "StepState": ["done", "now", "later", "stopped", "left_out"],
         "LogState": ["good", "warn", "bad"],
         "OpenedState": ["fits", "differs", "erased", "elsewhere"],
+        "ReviewState": "search.models.ReviewState",
+        "ShareState": ["shown", "too_few", "undefined"],
+        "FaceFeature": "search.vocabulary.FEATURE_CHOICES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

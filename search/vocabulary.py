@@ -262,6 +262,7 @@ FEATURES: Mapping[str, Term] = _by_code(
     ]
 )
 """What is compared in a morphological analysis, in the order of FISWG's feature list (names of the components from memory)."""
+FEATURE_CHOICES = choices(FEATURES)
 
 QUALITY_CAVEATS: Mapping[str, Term] = _by_code(
     [
