@@ -16,5 +16,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0006_case_tags")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0007_recovery")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, elidable=False)]
