@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import AppConfig
+
+
+def _open(user: Any) -> int:
+    from audit.models import Finding
+
+    return Finding.objects.filter(closed_at=None).count()
 
 
 class AuditConfig(AppConfig):
@@ -11,6 +19,12 @@ class AuditConfig(AppConfig):
         from core import navigation
 
         navigation.register(
+            navigation.Place(
+                60, "Error rates", "Reports on how often face models mistake one person for another.", "reports"
+            ),
+            navigation.Place(
+                75, "Findings", "What the board or a repeated evaluation found, and what came of it.", "findings", _open
+            ),
             navigation.Place(70, "The log", "Everything that was done, with proofs and sealed values.", "log_entries"),
             navigation.Place(75, "Lead rates", "How often released leads were wrong.", "lead_rates"),
         )

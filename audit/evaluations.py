@@ -118,6 +118,8 @@ def work(running: jobs.RunningJob) -> None:
 
 def measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Evaluation:
     """Measures and publishes. Raises Invalid with the reason when the set cannot be used."""
+    from audit import repetitions
+
     engine = registry.engine(evaluation.face_model_name, state.models_dir())
     if engine.identity().hash != evaluation.face_model:
         raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
@@ -157,17 +159,21 @@ def measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Evaluat
             acceptance_policy=locked.acceptance_policy,
             threshold=locked.threshold,
         )
+        repetitions.finished(locked)
     return locked
 
 
 def stopped(evaluation: uuid.UUID, reason: str, by: User | None = None) -> None:
     """The entry of an evaluation that failed or was cancelled, in the caller's transaction."""
+    from audit import repetitions
+
     journal.record(
         "evaluation:run:failed",
         run=evaluation,
         reason=reason,
         **({} if by is None else signature(by, Permission.RUN_EVALUATIONS)),
     )
+    repetitions.failed(Evaluation.objects.get(pk=evaluation))
 
 
 def published(identity: uuid.UUID) -> Evaluation:

@@ -1,4 +1,4 @@
-"""Evaluations of face models. The log has no models: it is read through `audit.log.storage`."""
+"""Evaluations of face models, findings about them and about searches, sessions of testers. The log has no models: it is read through `audit.log.storage`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,8 @@ class Evaluation(models.Model):
     problem = models.CharField(max_length=500, blank=True)
     published_at = models.DateTimeField(null=True)
     adopted_at = models.DateTimeField(null=True)
+    # The evaluation that this one does again, on the same set with the same threshold.
+    repeats = models.ForeignKey("self", on_delete=models.RESTRICT, null=True, related_name="repetitions")
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -117,3 +119,58 @@ class EvaluationChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stage} {self.number} of {self.evaluation}"
+
+
+class FindingKind(models.TextChoices):
+    SHIFT = "shift", "Error rates have shifted"
+    NOT_REPEATED = "not_repeated", "An evaluation could not be repeated"
+    BOARD = "board", "Filed by the oversight board"
+
+
+class Finding(models.Model):
+    """Something that somebody has to answer: filed by the board, or by a repeated evaluation. It is closed, never deleted."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=20, choices=FindingKind)
+    # Text and resolution may name people: sealed under the key of this record in the key store.
+    sealed_text = models.BinaryField()
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.RESTRICT, null=True, related_name="findings")
+    # Id of the log entry that it is about.
+    entry = models.UUIDField(null=True)
+    opened_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+")
+    opened_at = models.DateTimeField()
+    closed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+    sealed_resolution = models.BinaryField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(closed_at=None, closed_by=None, sealed_resolution=None)
+                | Q(closed_at__isnull=False, closed_by__isnull=False, sealed_resolution__isnull=False),
+                name="closed_with_a_resolution",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.opened_at:%Y-%m-%d}"
+
+
+class TestingSession(models.Model):
+    """A tester's session: who tests which face model for what. Holds nothing of what is tested."""
+
+    # Not a class of tests.
+    __test__ = False
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tester = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    face_model = models.CharField(max_length=64)
+    face_model_name = models.CharField(max_length=80)
+    purpose = models.CharField(max_length=400)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True)
+    sets = models.PositiveIntegerField(default=0)
+    photos = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.face_model_name}: {self.purpose}"

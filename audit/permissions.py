@@ -45,3 +45,8 @@ def check_can_read_evaluations(user: User) -> None:
 
 def can_read_evaluations(user: User) -> bool:
     return has(user, Permission.READ_EVALUATIONS)
+
+
+def can_file_findings(user: User) -> bool:
+    """Whether this person files and closes findings."""
+    return has(user, Permission.FILE_FINDINGS)

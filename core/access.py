@@ -48,6 +48,11 @@ class Access:
         """People with a role that allows `permission`."""
         return cls.of(*(role.code for role in ROLES.values() if permission in role.permissions))
 
+    @classmethod
+    def having_any(cls, *permissions: Permission) -> Access:
+        """People with a role that allows one of these."""
+        return cls.of(*(role.code for role in ROLES.values() if not role.permissions.isdisjoint(permissions)))
+
     def allows(self, user: AbstractBaseUser | AnonymousUser) -> bool:
         """Whether this person may open the view."""
         if self.anonymous:
@@ -88,6 +93,12 @@ def roles(*codes: str) -> Callable[[View], View]:
 def having(permission: Permission) -> Callable[[View], View]:
     """Open to people with a role that allows `permission`."""
     access = Access.having(permission)
+    return lambda view: _declare(view, access)
+
+
+def having_any(*permissions: Permission) -> Callable[[View], View]:
+    """Open to people with a role that allows one of these."""
+    access = Access.having_any(*permissions)
     return lambda view: _declare(view, access)
 
 

@@ -39,6 +39,28 @@ class RolesForm(ServiceForm):
     )
 
 
+class RegistrationForm(ServiceForm):
+    """An account that somebody makes alone to read reports on error rates."""
+
+    username = forms.CharField(
+        max_length=150,
+        validators=[ASCIIUsernameValidator()],
+        help_text="Letters, digits and . _ - @ +. Kept in small letters.",
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    full_name = forms.CharField(
+        max_length=200,
+        help_text="Your name or your organisation's. It is sealed in the log; the oversight board can open it.",
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    password = forms.CharField(
+        max_length=200,
+        strip=False,
+        help_text="At least 12 characters.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
 class PersonForm(RolesForm):
     """A new person, as the administrator enters one."""
 

@@ -12,11 +12,13 @@ from core.permissions import role_classes
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: `demonstration`, `role_labels` and `here` (the name of the address)."""
+    """Context processor: `demonstration`, `signup` (whether anybody may make an account), `role_labels` and `here` (the name
+    of the address)."""
     user = getattr(request, "user", None)
     labels = [role.label for role in role_classes(user)] if isinstance(user, User) else []
     return {
         "demonstration": settings.GLASSCASE_DEMO,
+        "signup": settings.GLASSCASE_AUDITOR_SIGNUP,
         "here": request.resolver_match.view_name if request.resolver_match else "",
         "role_labels": " · ".join(labels),
     }

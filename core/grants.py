@@ -50,6 +50,8 @@ APP_TABLES: dict[str, Privileges] = {
     "search_disclosure": ADD,
     "audit_evaluation": KEEP,
     "audit_evaluationchunk": KEEP,
+    "audit_finding": KEEP,
+    "audit_testingsession": KEEP,
     "account_emailaddress": READ,
     "account_emailconfirmation": READ,
     "mfa_authenticator": ALL_ROWS,

@@ -77,6 +77,10 @@ class User(AbstractBaseUser):
                 condition=~Q(roles__contains=["auditor"]) | Q(roles__len=1), name="auditor_has_no_other_role"
             ),
             models.CheckConstraint(
+                condition=~Q(roles__overlap=["registered_auditor", "tester"]) | Q(roles__len=1),
+                name="outsider_has_no_other_role",
+            ),
+            models.CheckConstraint(
                 condition=~Q(roles__contains=["administrator"]) | ~Q(roles__overlap=Administrator.excluded_codes()),
                 name="administrator_searches_nothing",
             ),

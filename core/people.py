@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from audit.log import journal
 from core import person_roles
-from core.exceptions import Conflict, Invalid, NotFound
+from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
 from core.models import Agency, ApiToken, User
 from core.permissions import (
     check_can_give_roles,
@@ -73,33 +74,52 @@ def add(
         training_until=training_until,
         must_change_password=must_change_password,
     )
+    return _save(
+        user,
+        password,
+        "core:user:added",
+        {"badge_number": user.badge_number or None, "agency": user.agency_id},
+        training_until=milliseconds(training_until) if training_until else None,
+        **signature(by, Permission.MANAGE_PEOPLE),
+    )
+
+
+def register(*, username: str, full_name: str, password: str) -> User:
+    """Make oneself an account that reads reports on error rates and nothing else, where this installation allows it.
+
+    Raises NotAllowed, Invalid with the fields, Conflict when the username is taken.
+    """
+    if not settings.GLASSCASE_AUDITOR_SIGNUP:
+        raise NotAllowed("This installation lets nobody make an account alone. Ask its administrator.")
+    user = User(
+        username=normalise_username(username), full_name=full_name.strip(), roles=[person_roles.RegisteredAuditor.code]
+    )
+    return _save(user, password, "core:user:registered", {}, actor=user.id, role=person_roles.RegisteredAuditor.code)
+
+
+def _save(user: User, password: str | None, event: str, values: dict[str, str | None], **fields: Any) -> User:
+    """The new account and its entry. `values` are what the entry seals beside the names."""
     _check_password(user, password)
     user.set_password(password)
     errors: dict[str, list[str]] = {}
     if not user.full_name:
-        errors["full_name"] = ["Write the person's full name."]
+        errors["full_name"] = ["Write the full name."]
     try:
         user.clean_fields()
     except ValidationError as error:
         errors.update(error.message_dict)
     if errors:
-        raise Invalid("The person was not added: see the fields.", errors)
+        raise Invalid("The account was not made: see the fields.", errors)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
             journal.record(
-                "core:user:added",
+                event,
                 vault_record=user.id,
-                values={
-                    "username": user.username,
-                    "full_name": user.full_name,
-                    "badge_number": user.badge_number or None,
-                    "agency": user.agency_id,
-                },
+                values={"username": user.username, "full_name": user.full_name, **values},
                 user=user.id,
                 roles=user.roles,
-                training_until=milliseconds(training_until) if training_until else None,
-                **signature(by, Permission.MANAGE_PEOPLE),
+                **fields,
             )
     except IntegrityError as error:
         sentence = f"The username “{user.username}” is taken. Choose another."

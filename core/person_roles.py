@@ -30,6 +30,7 @@ class Permission(StrEnum):
     READ_LOG = "read_log"
     SAMPLE_SEARCHES = "sample_searches"
     FILE_FINDINGS = "file_findings"
+    TEST_MODELS = "test_models"
     HOLD_APPROVAL_SECRET = "hold_approval_secret"  # noqa: S105 - the name of a permission
 
 
@@ -117,7 +118,19 @@ class Board(Role):
     permissions = frozenset(
         {Permission.READ_LOG, Permission.SAMPLE_SEARCHES, Permission.FILE_FINDINGS, Permission.READ_EVALUATIONS}
     )
-    excludes = frozenset({"officer", "supervisor", "examiner", "counsel", "custodian", "auditor", "administrator"})
+    excludes = frozenset(
+        {
+            "officer",
+            "supervisor",
+            "examiner",
+            "counsel",
+            "custodian",
+            "auditor",
+            "registered_auditor",
+            "tester",
+            "administrator",
+        }
+    )
     oversight = True
 
 
@@ -126,7 +139,56 @@ class Auditor(Role):
     label = "Auditor"
     description = "Downloads reports on error rates and runs them again, and checks the log. Has no other role."
     permissions = frozenset({Permission.READ_LOG, Permission.READ_EVALUATIONS})
-    excludes = frozenset({"officer", "supervisor", "examiner", "counsel", "custodian", "board", "administrator"})
+    excludes = frozenset(
+        {
+            "officer",
+            "supervisor",
+            "examiner",
+            "counsel",
+            "custodian",
+            "board",
+            "registered_auditor",
+            "tester",
+            "administrator",
+        }
+    )
+    oversight = True
+
+
+class RegisteredAuditor(Role):
+    code = "registered_auditor"
+    label = "Registered auditor"
+    description = (
+        "Made the account alone, where that is allowed, to download reports on error rates. Has no other role."
+    )
+    permissions = frozenset({Permission.READ_EVALUATIONS})
+    excludes = frozenset(
+        {"officer", "supervisor", "examiner", "counsel", "custodian", "board", "auditor", "tester", "administrator"}
+    )
+    oversight = True
+
+
+class Tester(Role):
+    code = "tester"
+    label = "Accredited tester"
+    description = (
+        "Tests face models on photos of their own where the installation opens that (RCW 43.386). Sees no gallery, case or "
+        "search. Has no other role."
+    )
+    permissions = frozenset({Permission.TEST_MODELS, Permission.READ_EVALUATIONS})
+    excludes = frozenset(
+        {
+            "officer",
+            "supervisor",
+            "examiner",
+            "counsel",
+            "custodian",
+            "board",
+            "auditor",
+            "registered_auditor",
+            "administrator",
+        }
+    )
     oversight = True
 
 
@@ -139,7 +201,19 @@ class Administrator(Role):
 
 
 ROLES: Final[dict[str, type[Role]]] = {
-    role.code: role for role in (Officer, Supervisor, Examiner, Counsel, Custodian, Board, Auditor, Administrator)
+    role.code: role
+    for role in (
+        Officer,
+        Supervisor,
+        Examiner,
+        Counsel,
+        Custodian,
+        Board,
+        Auditor,
+        RegisteredAuditor,
+        Tester,
+        Administrator,
+    )
 }
 CODES: Final[tuple[str, ...]] = tuple(ROLES)
 

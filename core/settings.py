@@ -197,6 +197,9 @@ GLASSCASE_REQUEST_HOURS = environment.integer("GLASSCASE_REQUEST_HOURS", 72, min
 # Folders with ONNX files, one a model, beside the embedded "dlib". A missing directory holds none.
 GLASSCASE_MODELS_DIR = environment.path("GLASSCASE_MODELS_DIR", GLASSCASE_HOME / "models")
 
+# Whether accredited testers may send photos of their own and get scores (RCW 43.386.040).
+GLASSCASE_TESTING_API = environment.boolean("GLASSCASE_TESTING_API", default=False)
+
 # --- People and sign-in ----------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = [
@@ -229,7 +232,7 @@ ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 ACCOUNT_ADAPTER = "core.sign_in.AccountAdapter"
 # Against floods of failed sign-ins, each of which is an entry of the log. Per web process; the lock-out below is shared.
-ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,20/15m/key"}
+ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "30/m/ip,20/15m/key", "signup": "10/h/ip"}
 MFA_ADAPTER = "core.sign_in.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_ISSUER = "Glasscase"
@@ -246,6 +249,9 @@ SILENCED_SYSTEM_CHECKS = ["axes.W006"]
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+
+# Whether anybody may make an account that reads reports on error rates, and nothing else.
+GLASSCASE_AUDITOR_SIGNUP = environment.boolean("GLASSCASE_AUDITOR_SIGNUP", default=False)
 
 # --- API -------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -311,6 +317,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "expire-requests": {"task": "search.expire_requests", "schedule": 60.0, "options": {"expires": 60}},
     "resume-searches": {"task": "search.resume_searches", "schedule": 60.0, "options": {"expires": 60}},
     "finish-erasures": {"task": "search.finish_erasures", "schedule": 300.0, "options": {"expires": 300}},
+    "repeat-evaluations": {"task": "audit.repeat_evaluations", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal-overdue": {"task": "search.seal_overdue", "schedule": 60.0, "options": {"expires": 60}},
 }
 # A running job without a sign of life for so long is given to another worker.

@@ -6,17 +6,19 @@ from django.urls import include, path
 
 from core import access
 from core.health import health
-from core.views import account, home, people
+from core.views import account, home, people, registration
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("healthz", access.public(health), name="health"),
     path("account/", include("core.account_urls")),
     path("account/", account.my_account, name="my_account"),
+    path("account/register/", registration.register, name="register"),
     path("account/tokens/add/", account.token_add, name="token_add"),
     path("account/tokens/<uuid:token_id>/revoke/", account.token_revoke, name="token_revoke"),
     path("api/v1/", include("core.api.urls")),
     path("log/", include("audit.urls")),
+    path("", include("audit.report_urls")),
     path("", include("search.urls")),
     path("people/", people.people_list, name="people"),
     path("people/add/", people.person_add, name="person_add"),

@@ -8,22 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from audit import evaluations
+from audit.fairness.rates import predicted_fpir
 from audit.fairness.wording import one_in
 from audit.models import Evaluation
+from core import database
 from core.exceptions import NotFound
+from search.gate import client
 from search.models import SearchRequest
 
 _PERCENT: Final = 95
+_ALWAYS: Final = 0.995
 
 
 @dataclass(frozen=True)
 class CohortRate:
-    """The rate within one cohort, in words: "1 in 410", with its interval and counts."""
+    """The rate within one cohort, in words: "1 in 410", with its interval and counts.
+
+    `searches`: how often a search of somebody of this cohort who is *not* enrolled would return somebody, predicted for the
+    gallery's size; empty where the size is not known.
+    """
 
     name: str
     rate: str
     interval: str
     counts: str
+    searches: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Measured:
     title: str
     evaluation: str
     watermark: str = ""
+    searches: str = ""
     cohorts: list[CohortRate] = field(default_factory=list)
 
     @classmethod
@@ -48,8 +58,10 @@ class Measured:
         return cls(**{**values, "cohorts": [CohortRate(**one) for one in values["cohorts"]]})
 
 
-def of(request: SearchRequest) -> Measured | None:
+def of(request: SearchRequest, templates: int | None = None) -> Measured | None:
     """What the latest adopted evaluation of the search's face model measured at or below its threshold.
+
+    With `templates` (how many were searched) also what that means for one search of such a gallery.
 
     None when there is none, or its files are not here: then the page says "not measured".
     """
@@ -64,9 +76,9 @@ def of(request: SearchRequest) -> Measured | None:
         return None
     try:
         report = json.loads(evaluations.file(found, "report.json").read_bytes())
-        overall = _words("", report["overall"]["fmr"])
+        overall = _words("", report["overall"]["fmr"], templates)
         cohorts = (
-            [_words(one["name"], one["fmr"]) for one in report["divisions"][0]["cohorts"]]
+            [_words(one["name"], one["fmr"], templates) for one in report["divisions"][0]["cohorts"]]
             if report["divisions"]
             else []
         )
@@ -80,11 +92,22 @@ def of(request: SearchRequest) -> Measured | None:
         title=found.title,
         evaluation=str(found.pk),
         watermark=report["benchmark"].get("watermark") or "",
+        searches=overall.searches,
         cohorts=cohorts,
     )
 
 
-def _words(name: str, rate: Mapping[str, Any]) -> CohortRate:
+def gallery_size(request: SearchRequest) -> int | None:
+    """Templates in the gallery edition of a search now; None before one was chosen."""
+    if request.gallery_id is None:
+        return None
+    with database.connect("app") as own:
+        return next(
+            (one.templates for one in client.editions(own, request.gallery_id) if one.edition == request.edition), None
+        )
+
+
+def _words(name: str, rate: Mapping[str, Any], templates: int | None) -> CohortRate:
     interval = rate["interval"]
     return CohortRate(
         name=name,
@@ -93,4 +116,22 @@ def _words(name: str, rate: Mapping[str, Any]) -> CohortRate:
         if interval is None
         else f"{_PERCENT} % interval {one_in(interval['low'])} to {one_in(interval['high'])}",
         counts=f"{rate['errors']:,} of {rate['trials']:,} comparisons",
+        searches=_searches(rate, templates) if templates else "",
     )
+
+
+def _searches(rate: Mapping[str, Any], templates: int) -> str:
+    """1 - (1 - FMR)^N of the rate and of both ends of its interval (NISTIR 8429 Annex B; comparisons taken as independent)."""
+    interval = rate["interval"]
+    if rate["rate"] is None or interval is None:
+        return "cannot be said from so few people"
+    low, middle, high = (
+        _in_searches(predicted_fpir(value, templates)) for value in (interval["low"], rate["rate"], interval["high"])
+    )
+    if rate["errors"] == 0:
+        return f"at most {high}"
+    return f"about {middle}" if low == high else f"about {middle} ({_PERCENT} % interval {low} to {high})"
+
+
+def _in_searches(fpir: float) -> str:
+    return "every search" if fpir >= _ALWAYS else one_in(fpir)

@@ -30,6 +30,8 @@ class Cast:
     carl: User  # custodian
     bea: User  # oversight board, of no agency
     axel: User  # auditor, of no agency
+    rae: User  # registered auditor, of no agency
+    theo: User  # accredited tester, of no agency
     ada: User  # administrator of the agency
     xavier: User  # officer of the other agency
     secrets: dict[uuid.UUID, str] = field(default_factory=dict)
@@ -45,6 +47,8 @@ class Cast:
             "custodian": self.carl,
             "board": self.bea,
             "auditor": self.axel,
+            "registered_auditor": self.rae,
+            "tester": self.theo,
             "administrator": self.ada,
         }
 
@@ -80,6 +84,8 @@ def make_cast() -> Cast:
         carl=person("carl", "Carl Cruz", "custodian"),
         bea=person("bea", "Bea Byrne", "board", None),
         axel=person("axel", "Axel Ames", "auditor", None),
+        rae=person("rae", "Rae Rowe", "registered_auditor", None),
+        theo=person("theo", "Theo Thorn", "tester", None),
         ada=person("ada", "Ada Abbot", "administrator"),
         xavier=person("xavier", "Xavier Xu", "officer", other),
     )

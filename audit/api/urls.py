@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.api import evaluations, lead_rates, log
+from audit.api import evaluations, lead_rates, log, testing
 
 urlpatterns = [
     path("evaluations/", evaluations.Evaluations.as_view(), name="evaluations"),
@@ -15,6 +15,9 @@ urlpatterns = [
         name="evaluation_file",
     ),
     path("lead-rates/", lead_rates.LeadRates.as_view(), name="lead_rates"),
+    path("testing/sessions/", testing.Sessions.as_view(), name="testing_sessions"),
+    path("testing/sessions/<uuid:session_id>/", testing.Session.as_view(), name="testing_session"),
+    path("testing/sessions/<uuid:session_id>/scores/", testing.Scores.as_view(), name="testing_scores"),
     path("log/health/", log.Health.as_view(), name="log_health"),
     path("log/entries/", log.Entries.as_view(), name="log_entries"),
     path("log/entries/<uuid:entry_id>/", log.Entry.as_view(), name="log_entry"),

@@ -95,6 +95,13 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "username full_name badge_number agency",
             ),
             _event(
+                "core:user:registered",
+                "app",
+                "Somebody made an account to read reports on error rates.",
+                "user=id roles=codes",
+                commits="username full_name",
+            ),
+            _event(
                 "core:user:roles_changed", "app", "A person's roles were changed.", "user=id roles=codes previous=codes"
             ),
             _event(
@@ -364,6 +371,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "An evaluation was started.",
                 "run=id model=hash set=hash",
+                "repeats=id",
             ),
             _event(
                 "evaluation:report:published",
@@ -388,6 +396,30 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             _event("evaluation:run:failed", "app", "An evaluation failed.", "run=id reason=code"),
             _event("evaluation:report:downloaded", "app", "An evaluation's report was downloaded.", "run=id file=code"),
+            # Independent testing and findings
+            _event(
+                "testing:session:opened",
+                "app",
+                "An accredited tester opened a session to test a face model.",
+                "session=id model=hash",
+                commits="purpose",
+            ),
+            _event(
+                "testing:set:scored",
+                "app",
+                "A tester's own photos were compared with each other; nothing of them was kept.",
+                "session=id model=hash photos=int extracted=int set=hash",
+            ),
+            _event("testing:session:closed", "app", "A tester's session was closed.", "session=id"),
+            _event(
+                "oversight:finding:opened",
+                "app",
+                "A finding was filed.",
+                "finding=id kind=code",
+                "run=id entry=id",
+                "text",
+            ),
+            _event("oversight:finding:closed", "app", "A finding was closed.", "finding=id", commits="resolution"),
             # The vault and the log itself
             _event(
                 "vault:record:viewed",

@@ -1,4 +1,4 @@
-"""The filter of the log browser."""
+"""The filter of the log browser, and the forms of reports and findings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
 from audit.log import events
+from audit.models import Evaluation
 from audit.oversight.entries import Filter
 from audit.permissions import can_open_sealed
+from core.forms import ServiceForm
 from core.models import User
 from search import selectors
 
@@ -107,3 +109,58 @@ def _identity(text: str) -> uuid.UUID | None:
 
 def _midnight(day: date | None) -> datetime | None:
     return None if day is None else datetime.combine(day, time(), UTC)
+
+
+_VERDICTS = [("", "Every verdict"), ("met", "Met"), ("not_met", "Not met"), ("cannot_be_shown", "Cannot be shown")]
+
+
+class ReportFilterForm(forms.Form):
+    """Face model, benchmark set, verdict; nothing chosen is everything."""
+
+    face_model = forms.ChoiceField(required=False, label="Face model")
+    set_hash = forms.ChoiceField(required=False, label="Benchmark set")
+    verdict = forms.ChoiceField(required=False, choices=_VERDICTS)
+
+    def __init__(self, data: Any, *, models: list[tuple[str, str]], sets: list[tuple[str, str]]) -> None:
+        super().__init__(data)
+        self.fields["face_model"].choices = [("", "Every face model"), *models]  # type: ignore[attr-defined]
+        self.fields["set_hash"].choices = [("", "Every set"), *sets]  # type: ignore[attr-defined]
+
+
+class CompareForm(forms.Form):
+    """Two different reports."""
+
+    first = forms.ChoiceField(label="First report")
+    second = forms.ChoiceField(label="Second report")
+
+    def __init__(self, data: Any = None, *, found: list[Evaluation]) -> None:
+        super().__init__(data)
+        listed = [(str(one.pk), f"{one.title}, {one.published_at:%d %B %Y, %H:%M}") for one in found]
+        for name in ("first", "second"):
+            self.fields[name].choices = listed  # type: ignore[attr-defined]
+        if len(listed) > 1:
+            self.fields["first"].initial, self.fields["second"].initial = listed[1][0], listed[0][0]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("first") and data.get("first") == data.get("second"):
+            self.add_error("second", "Choose another report than the first one.")
+        return data
+
+
+class FindingForm(ServiceForm):
+    """What the board found, and what it is about."""
+
+    text = forms.CharField(
+        label="What was found, and what should happen",
+        widget=forms.Textarea(attrs={"rows": 5}),
+        help_text="It is sealed in the log: name no suspect or victim unless the finding needs it.",
+    )
+    report = forms.UUIDField(required=False, label="Id of a report that it is about")
+    entry = forms.UUIDField(required=False, label="Id of an entry of the log that it is about")
+
+
+class ResolutionForm(ServiceForm):
+    """What came of a finding."""
+
+    resolution = forms.CharField(label="What came of it", widget=forms.Textarea(attrs={"rows": 4}))

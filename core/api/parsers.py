@@ -21,6 +21,7 @@ from core.api.errors import TooLarge
 
 SMALL: Final = 256 * 1024
 TABLE: Final = 2 * 1024 * 1024
+SET: Final = 64 * 1000 * 1000
 FILE: Final = 26 * 1000 * 1000
 """A little more than the largest file, so that its own sentence is said about a file that is just too large."""
 
@@ -86,6 +87,18 @@ class Form(parsers.MultiPartParser):
     ) -> Any:
         limit(parser_context, FILE)
         return super().parse(stream, media_type, parser_context)
+
+
+class Zip(parsers.BaseParser):
+    """A set of photos as the body itself."""
+
+    media_type = "application/octet-stream"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, bytes]:
+        limit(parser_context, SET)
+        return {"set": stream.read()}
 
 
 class _Photo(parsers.BaseParser):

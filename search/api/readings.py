@@ -47,6 +47,9 @@ class CohortRateOut(serializers.Serializer):
     rate = serializers.CharField()
     interval = serializers.CharField()
     counts = serializers.CharField()
+    searches = serializers.CharField(
+        help_text="Predicted: how often a search of somebody of this cohort who is not enrolled returns somebody."
+    )
 
 
 class MeasuredOut(serializers.Serializer):
@@ -58,6 +61,9 @@ class MeasuredOut(serializers.Serializer):
     threshold = serializers.IntegerField(help_text="In millionths.")
     title = serializers.CharField()
     evaluation = serializers.UUIDField()
+    searches = serializers.CharField(
+        help_text="Predicted for the gallery's size: how often a search of somebody who is not enrolled returns somebody."
+    )
     watermark = serializers.CharField(help_text="A warning where the people were generated; empty for real ones.")
     cohorts = CohortRateOut(many=True)
 
@@ -115,7 +121,7 @@ class Readings(OneRequest):
             "view": reading.view,
             "blind": reading.blind,
             "candidates": reading.candidates,
-            "measured": measured.of(found),
+            "measured": measured.of(found, measured.gallery_size(found)),
         }
         return self.answer(ReadingOut, shown, 201)
 

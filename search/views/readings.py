@@ -10,12 +10,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core import access, database
+from core import access
 from core.exceptions import Invalid
 from core.person_roles import Permission
 from core.views.requests import person
 from search import intake, measured, permissions, readings, reviews, sealed, selectors
-from search.gate import client
 from search.models import RequestState, SearchRequest
 from search.review_forms import FindingForm, ReviewNoteForm, finding_forms, refuse
 from search.views.status import picture
@@ -74,6 +73,7 @@ def _show(
     request: HttpRequest, reading: readings.Reading, forms: list[FindingForm], note: ReviewNoteForm, status: int = 200
 ) -> HttpResponse:
     found, by = reading.request, person(request)
+    size = measured.gallery_size(found)
     context = {
         "search": found,
         "reading": reading,
@@ -81,8 +81,8 @@ def _show(
         "note": note,
         "wrong": [form for form in forms if form.errors],
         "may_decide": reviews.queue(by).filter(pk=found.pk).exists(),
-        "measured": measured.of(found),
-        "gallery_size": _gallery_size(found),
+        "measured": measured.of(found, size),
+        "gallery_size": size,
     }
     page = "search/candidates.html" if reading.candidates else "search/no_candidate.html"
     return render(request, page, context, status=status)
@@ -124,12 +124,3 @@ def candidate_crop(request: HttpRequest, view_id: uuid.UUID, template_id: uuid.U
 def candidate_photo(request: HttpRequest, view_id: uuid.UUID, template_id: uuid.UUID) -> HttpResponse:
     """A candidate's enrolled photo: for the reader of this reading, while it lasts."""
     return picture(readings.photo(by=person(request), view=view_id, template=template_id))
-
-
-def _gallery_size(found: SearchRequest) -> int | None:
-    if found.gallery_id is None:
-        return None
-    with database.connect("app") as own:
-        return next(
-            (one.templates for one in client.editions(own, found.gallery_id) if one.edition == found.edition), None
-        )

@@ -66,6 +66,15 @@ def _bea(world: World) -> User:
     return world.cast.bea
 
 
+def _axel(world: World) -> User:
+    return world.cast.axel
+
+
+def _both(world: World) -> str:
+    first, second = world.reports
+    return f"{reverse('report_compare')}?first={first.pk}&second={second.pk}"
+
+
 def _nobody(world: World) -> None:
     return None
 
@@ -132,6 +141,11 @@ VISITS = [
     Visit("law-packs", _olivia, _address("law_packs"), "Which rules hold"),
     Visit("law-pack", _olivia, lambda w: reverse("law_pack", args=["utah"]), "Utah"),
     Visit("limitations", _olivia, _address("limitations"), "Limitations"),
+    Visit("reports", _axel, _address("reports"), "Error rates of face models"),
+    Visit("report", _axel, lambda w: reverse("report", args=[w.reports[0].pk]), "dlib"),
+    Visit("report-board", _bea, lambda w: reverse("report", args=[w.reports[0].pk]), "dlib"),
+    Visit("report-compare", _axel, _both, "Two reports beside each other"),
+    Visit("findings", _bea, _address("findings"), "Findings"),
     Visit("log", _bea, _address("log_entries"), "The log"),
     Visit("log-health", _olivia, _address("log_health"), "State of the log"),
     Visit("log-check", _olivia, _address("log_check"), "Checking the log"),

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
+from audit import findings
+from audit.models import Evaluation
 from core.portraits import portrait_jpeg
 from search import cases, holds, intake, leads, outcomes, requests, reviews
 from search.models import Case, Lead, SearchRequest
 from search.outcome_rules import OutcomeFields
+from tests.audit import measured
 from tests.people import Cast
 from tests.search.reviewing import decided
 from tests.search.stage import OTHER_STORY, PEOPLE, STRANGER, Stage
@@ -27,6 +30,7 @@ class World:
     stage: Stage
     unconfirmed: Case
     closed: Case
+    reports: list[Evaluation]
     searches: dict[str, SearchRequest] = field(default_factory=dict)
     lead: Lead | None = None
 
@@ -55,7 +59,14 @@ def build(stage: Stage) -> World:
     unconfirmed = cases.open_case(by=cast.oscar, number="2026-00163", offence="arson_occupied")
     closed = cases.open_case(by=cast.sam, number="2025-01178", offence="kidnapping", officers=[cast.olivia, cast.oscar])
     cases.close(by=cast.sam, case=closed)
-    world = World(stage, unconfirmed, closed)
+    # Measured once, published twice: the second stands for the same set measured again later.
+    first = measured.measure(cast, measured.manifest())
+    world = World(
+        stage, unconfirmed, closed, [first, measured.measure(cast, measured.manifest(), title="Measured again")]
+    )
+    findings.file(by=cast.bea, text="The set has sixteen people: nothing can be shown with so few.", evaluation=first)
+    answered = findings.file(by=cast.bea, text="The report does not say who drew the portraits.")
+    findings.close(by=cast.bea, finding=answered, resolution="The program is named in its provenance.")
     found = world.searches
     found["done"] = stage.done()
     found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.core import access_api, access_log, access_pages
+from tests.core import access_api, access_log, access_pages, access_reports
 from tests.core.access_rows import ANONYMOUS, Row, api, page, somebody
 from tests.people import Cast
 
@@ -35,6 +35,7 @@ def _foreign_person(cast: Cast) -> dict[str, Any]:
 TABLE: dict[str, Row] = (
     access_api.TABLE
     | access_pages.TABLE
+    | access_reports.TABLE
     | {
         "home": page(200),
         "health": page(200, anonymous=200),
@@ -104,6 +105,7 @@ ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = (
         "person_reset": _person,
         "person_deactivate": _person,
         **access_log.ARGUMENTS,
+        **access_reports.ARGUMENTS,
     }
 )
 

@@ -93,5 +93,12 @@ def test_a_threshold_is_adopted_by_two_people_and_said_beside_the_candidates(
     assert "interval" in found.interval
     assert {one.name for one in found.cohorts}
     assert "says nothing about real ones" in found.watermark
+    assert found.searches == "", "without a gallery there is nothing to predict"
+    small, large = measured.of(request, 50), measured.of(request, 10_000_000)
+    assert small is not None
+    assert large is not None
+    assert "1 in" in small.searches
+    assert "every search" in large.searches
+    assert all(one.searches for one in large.cohorts)
     request.threshold = evaluation.threshold - 1
     assert measured.of(request) is None

@@ -1,0 +1,18 @@
+"""Addresses of reports on error rates, and of findings."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from audit.views import findings, reports
+
+urlpatterns = [
+    path("reports/", reports.report_list, name="reports"),
+    path("reports/compare/", reports.report_compare, name="report_compare"),
+    path("reports/<uuid:evaluation_id>/", reports.report_page, name="report"),
+    path("reports/<uuid:evaluation_id>/files/<str:name>", reports.report_file, name="report_file"),
+    path("reports/<uuid:evaluation_id>/figures/<str:name>", reports.report_figure, name="report_figure"),
+    path("findings/", findings.finding_list, name="findings"),
+    path("findings/file/", findings.finding_file, name="finding_file"),
+    path("findings/<uuid:finding_id>/close/", findings.finding_close, name="finding_close"),
+]
