@@ -15,7 +15,7 @@ from core.exceptions import Invalid
 from core.person_roles import Permission
 from core.views.requests import person
 from search import intake, measured, permissions, readings, reviews, sealed, selectors
-from search.models import RequestState, SearchRequest
+from search.models import RequestState
 from search.review_forms import FindingForm, ReviewNoteForm, finding_forms, refuse
 from search.views.status import picture
 
