@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import browser, lead_rates, tiles
+from audit.views import browser, tiles
 
 urlpatterns = [
     path("", browser.entry_list, name="log_entries"),
@@ -14,8 +14,6 @@ urlpatterns = [
     path("<int:number>/checkpoint", tiles.CheckpointView.as_view(), name="log_numbered_checkpoint"),
     path("<int:number>/tile/entries/<path:path>", tiles.EntriesView.as_view(), name="log_numbered_entries_bundle"),
     path("<int:number>/tile/<path:path>", tiles.HashTileView.as_view(), name="log_numbered_tile"),
-    path("lead-rates/", lead_rates.page, name="lead_rates"),
-    path("lead-rates/table.csv", lead_rates.table, name="lead_rates_table"),
     path("health", browser.health_page, name="log_health"),
     path("check", browser.check_page, name="log_check"),
     path("glasscase-verify.pyz", browser.verifier, name="log_verifier"),

@@ -57,7 +57,7 @@ def _choose(found: Iterable[tuple[str, Any]]) -> Choices:
     return [("", "Choose"), *found]
 
 
-def _asked(field: forms.Field) -> Any:
+def asked(field: forms.Field) -> Any:
     field.asked = True  # type: ignore[attr-defined]
     return field
 
@@ -94,8 +94,8 @@ class OfficersField(forms.MultipleChoiceField):
 class CaseForm(ServiceForm):
     """A new case."""
 
-    case_number = _asked(forms.CharField(required=False, max_length=200, widget=forms.TextInput(attrs=_CASE_NUMBER)))
-    offence = _asked(
+    case_number = asked(forms.CharField(required=False, max_length=200, widget=forms.TextInput(attrs=_CASE_NUMBER)))
+    offence = asked(
         forms.ChoiceField(
             required=False,
             choices=offence_choices,
@@ -131,19 +131,19 @@ class OfficersForm(ServiceForm):
 class SearchForm(ServiceForm):
     """One search request, whole on one page."""
 
-    case_number = _asked(
+    case_number = asked(
         forms.CharField(
             required=False, max_length=200, widget=forms.TextInput(attrs={**_CASE_NUMBER, "list": "my-cases"})
         )
     )
-    offence = _asked(
+    offence = asked(
         OpenChoiceField(
             required=False, choices=offence_choices, help_text="The offence of the case, as the case was opened."
         )
     )
-    purpose = _asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(PURPOSES))))
-    legal_basis = _asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(LEGAL_BASES))))
-    justification = _asked(
+    purpose = asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(PURPOSES))))
+    legal_basis = asked(OpenChoiceField(required=False, choices=lambda: _choose(choices(LEGAL_BASES))))
+    justification = asked(
         forms.CharField(
             required=False,
             strip=False,
@@ -160,7 +160,7 @@ class SearchForm(ServiceForm):
         label="This is an emergency: a life is at risk and the search cannot wait for an approval",
         help_text="Approval and documents have to follow within the deadline, or the result is sealed.",
     )
-    probe = _asked(
+    probe = asked(
         forms.FileField(
             required=False,
             label="Photo file",
@@ -168,7 +168,7 @@ class SearchForm(ServiceForm):
             widget=forms.FileInput(attrs={"accept": "image/jpeg,image/png,image/webp"}),
         )
     )
-    probe_kind = _asked(
+    probe_kind = asked(
         OpenChoiceField(required=False, label="What the photo is", choices=lambda: _choose(choices(PROBE_KINDS)))
     )
     chosen_face = forms.IntegerField(required=False, label="Face to search for", widget=forms.HiddenInput)
@@ -181,7 +181,7 @@ class SearchForm(ServiceForm):
         help_text="A court order, warrant or other authority: PDF, JPEG or PNG, at most 20 MB.",
         widget=forms.FileInput(attrs={"accept": "application/pdf,image/jpeg,image/png"}),
     )
-    gallery = _asked(OpenChoiceField(required=False))
+    gallery = asked(OpenChoiceField(required=False))
     k = forms.IntegerField(
         required=False,
         label="Longest list of candidates",
@@ -247,7 +247,7 @@ _SECRET: Final = {"autocomplete": "off", "spellcheck": "false", "class": "mono"}
 class SecretForm(ServiceForm):
     """An approval, given with the approver's secret."""
 
-    secret = _asked(
+    secret = asked(
         forms.CharField(
             required=False,
             label="Your approval secret",
@@ -260,7 +260,7 @@ class SecretForm(ServiceForm):
 class NoteForm(ServiceForm):
     """A decision with its reason."""
 
-    note = _asked(
+    note = asked(
         forms.CharField(
             required=False,
             label="Reason",
@@ -274,13 +274,11 @@ class NoteForm(ServiceForm):
 class GalleryForm(ServiceForm):
     """A new gallery."""
 
-    name = _asked(
-        forms.CharField(required=False, max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
-    )
-    legal_basis = _asked(
+    name = asked(forms.CharField(required=False, max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"})))
+    legal_basis = asked(
         forms.ChoiceField(required=False, label="Why it may exist", choices=lambda: _choose(choices(GALLERY_BASES)))
     )
-    retention_days = _asked(
+    retention_days = asked(
         forms.IntegerField(
             required=False,
             label="How many days photos are kept",
@@ -293,7 +291,7 @@ class GalleryForm(ServiceForm):
 class ApproverForm(SecretForm):
     """An act on a gallery that another person approves here and now."""
 
-    approver = _asked(
+    approver = asked(
         forms.ChoiceField(required=False, help_text="Somebody else, who is with you and types the secret.")
     )
     field_order: Sequence[str] = ("approver", "secret")
@@ -315,7 +313,7 @@ class ApproverForm(SecretForm):
 class EditionForm(ApproverForm):
     """A new edition of a gallery under a face model."""
 
-    face_model = _asked(forms.ChoiceField(required=False, label="Face model"))
+    face_model = asked(forms.ChoiceField(required=False, label="Face model"))
     field_order = ("face_model", "approver", "secret")
 
     def __init__(self, *args: Any, face_models: Choices, **kwargs: Any) -> None:
@@ -328,12 +326,12 @@ class EditionForm(ApproverForm):
 class TwoApproversForm(ServiceForm):
     """An act of the gate: two different approvers sign it together."""
 
-    approver_1 = _asked(forms.ChoiceField(required=False, label="First approver"))
-    secret_1 = _asked(
+    approver_1 = asked(forms.ChoiceField(required=False, label="First approver"))
+    secret_1 = asked(
         forms.CharField(required=False, label="Approval secret of the first", widget=forms.PasswordInput(attrs=_SECRET))
     )
-    approver_2 = _asked(forms.ChoiceField(required=False, label="Second approver"))
-    secret_2 = _asked(
+    approver_2 = asked(forms.ChoiceField(required=False, label="Second approver"))
+    secret_2 = asked(
         forms.CharField(
             required=False, label="Approval secret of the second", widget=forms.PasswordInput(attrs=_SECRET)
         )
@@ -369,7 +367,7 @@ class TwoApproversForm(ServiceForm):
 class LimitForm(TwoApproversForm):
     """A limit or switch of the gate and its new value."""
 
-    setting = _asked(forms.ChoiceField(required=False, label="Limit"))
+    setting = asked(forms.ChoiceField(required=False, label="Limit"))
     value = forms.IntegerField(
         min_value=0, label="New value", widget=forms.NumberInput(attrs={"class": "short", "inputmode": "numeric"})
     )

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from core.forms import ServiceForm
+from search.forms import asked
 from search.outcome_rules import OutcomeFields
 from search.readings import CandidateRow
 from search.vocabulary import EVIDENCE_KINDS, PROCEDURES, TRUTHS, choices
@@ -49,11 +50,13 @@ class OutcomeForm(ServiceForm):
         label="Evidence independent of the search",
         widget=forms.CheckboxSelectMultiple,
     )
-    procedure = forms.ChoiceField(
-        choices=[("", "Choose"), *choices(PROCEDURES)],
-        required=False,
-        label="What became of the case",
-        help_text="This says nothing about whether the lead was right.",
+    procedure = asked(
+        forms.ChoiceField(
+            choices=[("", "Choose"), *choices(PROCEDURES)],
+            required=False,
+            label="What became of the case",
+            help_text="This says nothing about whether the lead was right.",
+        )
     )
     disclosed_on = forms.DateField(
         required=False,
@@ -71,13 +74,15 @@ class OutcomeForm(ServiceForm):
 class DisclosureForm(ServiceForm):
     """To whom a search is disclosed, and how much of it."""
 
-    recipient = forms.CharField(
-        required=False,
-        max_length=200,
-        label="Recipient",
-        help_text="Name and office, for example counsel for the defence.",
+    recipient = asked(
+        forms.CharField(
+            required=False,
+            max_length=200,
+            label="Recipient",
+            help_text="Name and office, for example counsel for the defence.",
+        )
     )
-    reason = _note("Reason", "The case of the court, the order or the rule that asks for it.")
+    reason = asked(_note("Reason", "The case of the court, the order or the rule that asks for it."))
     names_examiners = forms.BooleanField(
         required=False, label="Name the examiners (otherwise: first and second examiner)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from audit.views import lead_rates
 from search.views import approvals, cases, disclosures, galleries, holds, law, leads, limits, readings, requests, status
 
 urlpatterns = [
@@ -43,6 +44,8 @@ urlpatterns = [
     path("leads/<uuid:lead_id>/", leads.lead, name="lead"),
     path("leads/<uuid:lead_id>/pictures/<slug:kind>/", leads.lead_picture, name="lead_picture"),
     path("leads/<uuid:lead_id>/outcome/", leads.outcome, name="outcome"),
+    path("lead-rates/", lead_rates.page, name="lead_rates"),
+    path("lead-rates/table.csv", lead_rates.table, name="lead_rates_table"),
     path("searches/<uuid:search_id>/disclose/", disclosures.disclose, name="disclose"),
     path("approvals/", approvals.approval_list, name="approvals"),
     path("approvals/<uuid:search_id>/", approvals.approval, name="approval"),

@@ -1,5 +1,5 @@
 // The comparator: both pictures enlarge and turn together, the candidate can be laid over the searched face.
-// Keys work only while the focus is inside a candidate, so that they are in nobody's way.
+// Keys work only while the focus is inside a candidate and not in a field, so that they are in nobody's way.
 "use strict";
 
 (() => {
@@ -60,6 +60,8 @@
   });
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // The examiner's form stands inside a candidate: there arrows choose and letters are typed.
+    if (event.target.closest("input, select, textarea")) return;
     const item = event.target.closest("[data-comparator] > li");
     if (!item) return;
     const keys = { z: "zoom", r: "turn", o: "overlay" };

@@ -49,6 +49,7 @@ def page(request: HttpRequest) -> HttpResponse:
     context = {
         "total": found.total,
         "said": operational.sentence(found.total),
+        "nothing": found.total.state == "too_few",
         "divisions": divisions,
         "smallest": operational.SMALLEST,
         "figures": [(division.name, *_figure(division)) for division in found.divisions],

@@ -88,7 +88,7 @@ def _show(
     return render(request, page, context, status=status)
 
 
-@_EXAMINER
+@access.roles("examiner", "supervisor")
 @never_cache
 @require_safe
 def probe_crop(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:

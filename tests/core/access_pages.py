@@ -125,7 +125,7 @@ TABLE: dict[str, Row] = {
     "probe_image": page(**_DECIDERS_MISSING),
     "probe_face": page(**_DECIDERS_MISSING),
     "probe_whole": page(examiner=404),
-    "probe_crop": page(examiner=404),
+    "probe_crop": page(examiner=404, supervisor=404),
     "search_receipt": page(**_MISSING),
     "search_entry": page(**_MISSING),
     "candidates": page(examiner=200),

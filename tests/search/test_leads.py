@@ -22,6 +22,7 @@ from search.exceptions import StateConflict
 from search.gate.client import GateRefused
 from search.models import Lead, LeadOutcome, ReviewDecision, ReviewState, SearchRequest
 from search.outcome_rules import OutcomeFields
+from tests.api_client import Api, expect
 from tests.search.reviewing import decided, differs, unsure
 from tests.search.stage import PEOPLE, Stage
 
@@ -352,3 +353,25 @@ def test_a_reading_of_the_supervisor_opens_only_for_them(stage: Stage) -> None:
     opened = leads.open_agreed(by=cast.sam, request=request)
     with pytest.raises(NotAllowed, match="somebody else"):
         readings.crop(by=cast.sue, view=opened.view, template=opened.candidates[0].template)
+
+
+def test_a_lead_from_agreement_to_outcome_by_api(stage: Stage) -> None:
+    cast, request = stage.cast, agreed(stage)
+    supervisor, officer = Api().as_(cast.sam), Api().as_(cast.olivia)
+    assert [one["id"] for one in supervisor.get("/releases/")["results"]] == [str(request.pk)]
+    opened = supervisor.post(f"/requests/{request.pk}/agreed/", 201)
+    assert len(opened["decisions"]) == 2
+    chosen = [one["template"] for one in opened["candidates"]]
+    expect(supervisor("POST", f"/requests/{request.pk}/release/", {"templates": [str(uuid.uuid4())]}), 422)
+    [lead] = supervisor.post(f"/requests/{request.pk}/release/", 201, templates=chosen)
+    expect(supervisor("POST", f"/requests/{request.pk}/withhold/", {"note": "Too late."}), 409)
+    assert [one["id"] for one in officer.get("/leads/")["results"]] == [lead["id"]]
+    expect(officer("GET", f"/leads/{lead['id']}/pictures/photo/"), 403)
+    read = officer.post(f"/leads/{lead['id']}/readings/", 201)
+    assert read["caveat"] == leads.CAVEAT
+    assert officer("GET", f"/leads/{lead['id']}/pictures/photo/").content.startswith(b"\xff\xd8\xff")
+    bad = {"truth": "same_person", "procedure": "ongoing"}
+    assert "evidence" in expect(officer("POST", f"/leads/{lead['id']}/outcomes/", bad), 422)["fields"]
+    kept = officer.post(f"/leads/{lead['id']}/outcomes/", 201, **bad, evidence=["physical"])
+    assert [one["number"] for one in kept] == [1]
+    expect(Api().as_(cast.oscar)("POST", f"/leads/{lead['id']}/readings/"), 404)
