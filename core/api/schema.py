@@ -33,7 +33,9 @@ nothing was done. A refused search is an entry of the log with its reasons.
 
 **A search.** `POST /requests/`, `PUT /requests/{id}/probe/`, wait until `GET /requests/{id}/faces/` says `checked`, choose
 with `POST /requests/{id}/face/`, `POST /requests/{id}/submit/`; a supervisor answers `POST /requests/{id}/approve/`; an
-examiner reads with `POST /requests/{id}/readings/`. `GET /requests/{id}/receipts/` proves each step.
+examiner reads with `POST /requests/{id}/readings/` and decides with `POST /requests/{id}/decisions/`, then a second one
+does; a supervisor answers `POST /requests/{id}/release/`; the officer reads with `POST /leads/{id}/readings/`.
+`GET /requests/{id}/receipts/` proves each step.
 """
 _STATUSES: Final = {
     "400": "The request cannot be read.",
