@@ -28,7 +28,7 @@ help: ## list the targets
 
 setup: .venv/.ready ## install what is needed into .venv
 
-.venv/.ready: requirements/development.txt requirements/uv.txt scripts/set_up.sh
+.venv/.ready: requirements/development.txt requirements/uv.txt requirements/second_verifier.txt scripts/set_up.sh
 	@PYTHON='$(PYTHON)' sh scripts/set_up.sh
 
 demo: .venv/.ready ## the whole story on generated people, in a few minutes

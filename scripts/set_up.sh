@@ -39,5 +39,12 @@ else
     tail -n 20 "$log" >&2
     fail "The requirements could not be installed; the whole log is in $log."
 fi
+
+# A verifier of signed logs that others wrote, for the tests alone. It asks for Python 3.12 and runs on 3.11, so it stands beside the
+# packages, where nothing else finds it. Tests that need it say so where it is missing.
+rm -rf .venv/second_verifier
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --ignore-requires-python \
+    --target .venv/second_verifier -r requirements/second_verifier.txt >>"$log" 2>&1 ||
+    echo "The second verifier of the tests could not be installed (see $log); its tests will be skipped." >&2
 echo "Installed with $tool in $(($(date +%s) - started)) s."
 touch .venv/.ready
