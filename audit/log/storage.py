@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -125,24 +127,63 @@ def receipt(connection: psycopg.Connection, entry: uuid.UUID, keys: Sequence[Ver
     return Receipt(index, tuple(Prover(size, getter(connection, size, log)).inclusion(index)), note)
 
 
+def published_files(
+    connection: psycopg.Connection, of: Origin | None = None
+) -> tuple[int, Iterator[tuple[str, bytes]]]:
+    """The size of the log up to its latest checkpoint, and its files as C2SP tlog-tiles: path and bytes of each. Of the
+    open log when not said.
+
+    The checkpoint comes last, so that a copy that was cut short has none and is not taken for a log. Raises NotCovered
+    when nothing is signed yet.
+    """
+    log = of or origin(connection)
+    latest = latest_checkpoint(connection, of=log)
+    if latest is None:
+        raise NotCovered("The log has no signed checkpoint yet: start the sequencer and the signer.")
+    size, note = latest
+
+    def files() -> Iterator[tuple[str, bytes]]:
+        for tile in paths_for(size):
+            yield tile.path, read_tile(connection, tile, log)
+        yield "checkpoint", note
+
+    return size, files()
+
+
 def export(connection: psycopg.Connection, directory: Path, of: Origin | None = None) -> int:
-    """Writes the log up to its latest checkpoint into an empty or new `directory`, as C2SP tlog-tiles; returns the size.
-    The open log when not said.
+    """Writes the log up to its latest checkpoint into an empty or new `directory`; returns the size. The open log when
+    not said.
 
     Raises NotCovered when nothing is signed yet, FileExistsError when the directory holds something.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty. Name a new directory.")
-    log = of or origin(connection)
-    latest = latest_checkpoint(connection, of=log)
-    if latest is None:
-        raise NotCovered("The log has no signed checkpoint yet: start the sequencer and the signer.")
-    size, note = latest
-    for tile in paths_for(size):
-        path = directory / tile.path
+    size, files = published_files(connection, of)
+    for name, data in files:
+        path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_tile(connection, tile, log))
-    # Last, so that an export that was cut short has no checkpoint and is not taken for a log.
-    (directory / "checkpoint").write_bytes(note)
+        path.write_bytes(data)
+    return size
+
+
+def export_zip(
+    connection: psycopg.Connection, file: Path, beside: Callable[[int], Mapping[str, bytes]], of: Origin | None = None
+) -> int:
+    """Writes the same files into one new zip file, those that `beside` names for the log's size among them; returns the size.
+
+    Raises NotCovered when nothing is signed yet, FileExistsError when the file is there.
+    """
+    if file.exists():
+        raise FileExistsError(f"{file} is there already. Name a new file.")
+    size, files = published_files(connection, of)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.draft")
+    try:
+        with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in chain(beside(size).items(), files):
+                archive.writestr(name, data)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
     return size

@@ -17,17 +17,27 @@ HOW_TO: Final = "HOW-TO-CHECK.txt"
 KEYS: Final = "log.vkey"
 
 
-def write(
-    connection: psycopg.Connection, directory: Path, keys: Sequence[VerifierKey], number: int | None = None
-) -> int:
-    """Exports the log of that number (the open one when None) into an empty or new `directory`, with the verifier and how to use it; returns the log's size.
+def write(connection: psycopg.Connection, place: Path, keys: Sequence[VerifierKey], number: int | None = None) -> int:
+    """Exports the log of that number (the open one when None) into an empty or new directory, or into a new file whose name
+    ends in .zip, in the same layout, with the verifier and how to use it; returns the log's size.
 
-    Raises storage.NotCovered when nothing is signed yet, FileExistsError when the directory holds something.
+    Raises storage.NotCovered when nothing is signed yet, FileExistsError when something is there already.
     """
-    size = storage.export(connection, directory, storage.origin(connection, number))
-    verifier_file.write(directory / verifier_file.NAME)
-    (directory / KEYS).write_text("".join(f"{key}\n" for key in keys), encoding="utf-8")
-    (directory / HOW_TO).write_text(how_to(size, keys), encoding="utf-8")
+    of = storage.origin(connection, number)
+
+    def beside(size: int) -> dict[str, bytes]:
+        return {
+            verifier_file.NAME: verifier_file.build(),
+            KEYS: "".join(f"{key}\n" for key in keys).encode(),
+            HOW_TO: how_to(size, keys).encode(),
+        }
+
+    if place.suffix == ".zip":
+        return storage.export_zip(connection, place, beside, of)
+    size = storage.export(connection, place, of)
+    for name, data in beside(size).items():
+        (place / name).write_bytes(data)
+    (place / verifier_file.NAME).chmod(0o755)
     return size
 
 

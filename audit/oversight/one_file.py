@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,25 @@ import audit
 
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 _LONG_AGO: Final = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can name
+
+
+def sources(modules: Sequence[str]) -> dict[str, bytes]:
+    """The modules' source, by their path."""
+    root = Path(audit.__file__).parent.parent
+    return {name: (root / name).read_bytes() for name in modules}
+
+
+def packed(content: Mapping[str, bytes], *, prefix: bytes = b"") -> bytes:
+    """A zip file of the content behind `prefix`, the same bytes every time."""
+    file = io.BytesIO()
+    file.write(prefix)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in sorted(content.items()):
+            member = zipfile.ZipInfo(name, _LONG_AGO)
+            member.create_system = 3  # the same on every system
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, data)
+    return file.getvalue()
 
 
 class OneFile:
@@ -30,18 +49,7 @@ class OneFile:
         self.build = cache(self._build)
 
     def _build(self) -> bytes:
-        root = Path(audit.__file__).parent.parent
-        content = {name: (root / name).read_bytes() for name in self.modules}
-        content["__main__.py"] = self._main.encode()
-        packed = io.BytesIO()
-        packed.write(_SHEBANG)
-        with zipfile.ZipFile(packed, "w") as archive:
-            for name, data in sorted(content.items()):
-                member = zipfile.ZipInfo(name, _LONG_AGO)
-                member.create_system = 3  # the same on every system
-                member.external_attr = 0o644 << 16
-                archive.writestr(member, data)
-        return packed.getvalue()
+        return packed({**sources(self.modules), "__main__.py": self._main.encode()}, prefix=_SHEBANG)
 
     def digest(self) -> str:
         """SHA-256 of the file, 64 hex digits."""
