@@ -14,21 +14,24 @@ from typing import Any
 
 import psycopg
 
-from audit.log import storage, verifier_keys
+from audit.log import events, storage, verifier_keys
+from audit.log.check import check_log
 from audit.log.entries import Entry
+from audit.log.sources import DirectorySource
 from bench import gated
 from bench.figures import Figure, ratios, say, spread, summary, table
 from bench.installation import Installation, random_model
 from core import database
 
 TITLE = "The log"
-CLIENTS = (1, 8)
+CLIENTS = (1, 8, 32)
+LOAD_CLIENTS = 32
 _APPEND = "SELECT log.append(%s)"
 _INSERT = "INSERT INTO bench.entry (uid, type, request, at, body) VALUES (%s, 'search:intent:filed', %s, %s, %s)"
 
 
 def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
-    rounds, each, bulk, samples = (2, 40, 1000, 20) if quick else (7, 240, 20_000, 300)
+    rounds, each, bulk, samples, load = (2, 40, 1000, 20, 2.0) if quick else (7, 480, 20_000, 300, 20.0)
     _plain_table(installation)
     result: dict[str, Any] = {
         "entry": "search:intent:filed",
@@ -37,6 +40,8 @@ def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
     }
     say(f"log: {samples} entries until their receipt")
     result["receipt_ms"] = _receipts(installation, samples)
+    say(f"log: {LOAD_CLIENTS} clients for {load:g} s, and the time to the receipts of all their entries")
+    result["under_load"] = _under_load(installation, load)
     say(f"log: {bulk} entries in transactions of 500")
     result["bulk_per_second"] = _bulk(installation, bulk)
     result["verification"] = _verification(installation)
@@ -108,7 +113,7 @@ def _rate(
 
 
 def _receipts(installation: Installation, samples: int) -> dict[str, float]:
-    """From the entry's time to that of the first checkpoint over it, both by the database machine's clock."""
+    """Of entries that come one by one, with nothing else going on."""
     edition = gated.Edition(uuid.uuid4(), 1, random_model())
     entries = []
     for number in range(samples):
@@ -116,13 +121,51 @@ def _receipts(installation: Installation, samples: int) -> dict[str, float]:
         installation.app.execute(_APPEND, [entry.body])
         entries.append(entry.id)
         time.sleep(0.02 + 0.037 * (number % 4))  # out of step with the pauses of sequencer and signer
-    installation.covered(entries[-1])
-    rows = installation.app.execute(
-        "SELECT extract(epoch FROM c.at) * 1000 - e.at FROM log.entry e JOIN log.leaf f ON f.entry_id = e.id"
-        " CROSS JOIN LATERAL (SELECT at FROM log.checkpoint WHERE size > f.idx ORDER BY size, at LIMIT 1) c"
-        " WHERE e.uid = ANY (%s)",
-        [entries],
-    ).fetchall()
+    return _waited(installation, entries)
+
+
+def _under_load(installation: Installation, seconds: float) -> dict[str, Any]:
+    """Of all entries of clients that append as fast as they can, one transaction an entry."""
+    edition = gated.Edition(uuid.uuid4(), 1, random_model())
+    done: list[list[uuid.UUID]] = [[] for _ in range(LOAD_CLIENTS)]
+    ready = threading.Barrier(LOAD_CLIENTS + 1)
+
+    def work(mine: list[uuid.UUID]) -> None:
+        with database.connect("app") as own:
+            own.execute("SELECT 1")
+            ready.wait()
+            until = time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                entry = gated.composed(installation, edition).intent
+                own.execute(_APPEND, [entry.body])
+                mine.append(entry.id)
+
+    threads = [threading.Thread(target=work, args=[mine]) for mine in done]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - begun
+    entries = [entry for mine in done for entry in mine]
+    return {"appends_per_second": round(len(entries) / took), "receipt_ms": _waited(installation, entries)}
+
+
+def _waited(installation: Installation, entries: list[uuid.UUID]) -> dict[str, float]:
+    """Milliseconds from an entry's time to that of the first checkpoint over it, both by the database machine's clock."""
+    deadline = time.monotonic() + 300
+    while True:
+        rows = installation.app.execute(
+            "SELECT extract(epoch FROM (SELECT min(c.at) FROM log.checkpoint c WHERE c.size > f.idx)) * 1000 - e.at"
+            " FROM log.entry e LEFT JOIN log.leaf f ON f.entry_id = e.id WHERE e.uid = ANY (%s)",
+            [entries],
+        ).fetchall()
+        if len(rows) == len(entries) and all(row[0] is not None for row in rows):
+            break
+        if time.monotonic() > deadline:
+            raise SystemExit("bench: some entries got no receipt within five minutes.")
+        time.sleep(0.5)
     waited = sorted(float(row[0]) for row in rows)
     return {
         "p50": round(waited[len(waited) // 2]),
@@ -161,13 +204,34 @@ def _verification(installation: Installation) -> dict[str, Any]:
                 [sys.executable, "-m", "audit.log.verify", place, "--key", key], check=True, stdout=subprocess.DEVNULL
             )
             rates.append(size / (time.perf_counter() - begun))
+        hashing, full = _in_process(place)
         kept = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     return {
         "entries": size,
         "entries_per_second": summary(rates, 0),
+        "hashing_per_core_second": hashing,
+        "with_form_per_core_second": full,
         "export_entries_per_second": round(size / exported),
         "export_bytes_per_entry": round(kept / size),
     }
+
+
+def _in_process(place: Path) -> tuple[Figure, Figure]:
+    """Entries that one core checks in a second: their hashes, tiles and root alone, and their form as well."""
+    get, keys = DirectorySource(place).get, verifier_keys.published()
+    hashing: list[float] = []
+    full: list[float] = []
+    inner = events.problem
+    for _ in range(5):
+        for rates, problem in ((hashing, lambda body: None), (full, inner)):
+            events.problem = problem
+            try:
+                begun = time.process_time()
+                size = check_log(get, keys).checkpoint.size
+                rates.append(size / (time.process_time() - begun))
+            finally:
+                events.problem = inner
+    return summary(hashing, 0), summary(full, 0)
 
 
 def _bytes(installation: Installation) -> dict[str, int]:
@@ -188,7 +252,13 @@ def _bytes(installation: Installation) -> dict[str, int]:
 
 
 def page(result: dict[str, Any]) -> list[str]:
-    verification, receipt, size = result["verification"], result["receipt_ms"], result["bytes"]
+    verification, receipt, size, load = (
+        result["verification"],
+        result["receipt_ms"],
+        result["bytes"],
+        result["under_load"],
+    )
+    loaded = load["receipt_ms"]
     rows = [
         [each["clients"], spread(each["appends_per_second"]), spread(each["inserts_per_second"]), spread(each["ratio"])]
         for each in result["appends"]
@@ -208,10 +278,22 @@ def page(result: dict[str, Any]) -> list[str]:
                     "entry → first checkpoint that covers it, p50 / p99 / longest",
                     f"{receipt['p50']:g} / {receipt['p99']:g} / {receipt['longest']:g} ms of {receipt['n']:g}",
                 ],
+                [
+                    f"the same under load ({LOAD_CLIENTS} clients, {load['appends_per_second']} appends/s)",
+                    f"{loaded['p50']:g} / {loaded['p99']:g} / {loaded['longest']:g} ms of {loaded['n']:g}",
+                ],
                 ["appends in transactions of 500", f"{spread(result['bulk_per_second'])} per second"],
                 [
                     f"`glasscase-verify` of {verification['entries']} entries, start of Python included",
                     f"{spread(verification['entries_per_second'])} entries/s",
+                ],
+                [
+                    "check of hashes, tiles and root on one core",
+                    f"{spread(verification['hashing_per_core_second'])} entries/s",
+                ],
+                [
+                    "the same with the form of every entry",
+                    f"{spread(verification['with_form_per_core_second'])} entries/s",
                 ],
                 ["`export_log`", f"{verification['export_entries_per_second']} entries/s"],
                 ["bytes per entry: canonical body", size["body"]],

@@ -61,7 +61,15 @@ BEGIN
         RETURN;
     END IF;
     FOR altered IN SELECT * FROM pg_event_trigger_ddl_commands() LOOP
-        IF altered.schema_name = ANY ({frozen}) THEN
+        -- Triggers, rules and policies have no schema of their own: their address begins with that of their table.
+        -- A table that was just moved out of such a schema still belongs to the schema's owner.
+        IF altered.schema_name = ANY ({frozen}) OR (altered.classid = 'pg_catalog.pg_class'::regclass
+            AND altered.schema_name IS DISTINCT FROM 'pg_temp' AND EXISTS (
+                SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.nspowner = c.relowner
+                WHERE c.oid = altered.objid AND n.nspname = ANY ({frozen}))) OR (altered.schema_name IS NULL AND altered.classid IN (
+                'pg_catalog.pg_trigger'::regclass, 'pg_catalog.pg_rewrite'::regclass, 'pg_catalog.pg_policy'::regclass)
+            AND (SELECT a.object_names[1] FROM pg_identify_object_as_address(altered.classid, altered.objid, altered.objsubid) a)
+                = ANY ({frozen})) THEN
             RAISE EXCEPTION 'refusing to alter % %', altered.object_type, altered.object_identity
                 USING HINT = 'Evidence lives there. A migration that means it sets {setting} to on in its transaction.';
         END IF;
@@ -72,7 +80,9 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA guard FROM PUBLIC;
 
 EVENT_TRIGGERS: dict[str, LiteralString] = {
     "glasscase_refuse_drop": "ON sql_drop EXECUTE FUNCTION guard.refuse_drop()",
-    "glasscase_refuse_alter": "ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION guard.refuse_alter()",
+    # What could take the guard off a table, or put another function in the place of one that guards.
+    "glasscase_refuse_alter": "ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TRIGGER', 'ALTER TRIGGER', 'CREATE RULE',"
+    " 'ALTER RULE', 'CREATE POLICY', 'ALTER POLICY', 'CREATE FUNCTION', 'ALTER FUNCTION') EXECUTE FUNCTION guard.refuse_alter()",
 }
 
 

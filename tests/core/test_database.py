@@ -16,7 +16,7 @@ from core import database as product
 from core import grants, initialise
 from core.environment import SettingError
 from core.models import User
-from core.roles import LOGIN_ROLES, OWNER_ROLES, SCHEMAS
+from core.roles import LOGIN_ROLES, MAINTENANCE_SETTING, OWNER_ROLES, SCHEMAS
 
 
 def test_django_is_the_app_role_on_a_clone(database):
@@ -138,6 +138,7 @@ def test_schemas_have_their_owners_and_public_may_do_nothing_there(as_superuser)
 
 def test_new_functions_of_an_owner_are_closed_to_everybody(as_role):
     migrate = as_role("migrate", autocommit=False)
+    migrate.execute(f"SET LOCAL {MAINTENANCE_SETTING} = 'on'")
     for owner, schema in {owner: schema for schema, owner in SCHEMAS.items()}.items():
         if owner != "migrate":
             migrate.execute(f"SET LOCAL ROLE {product.role_name(owner)}")
