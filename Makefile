@@ -56,7 +56,7 @@ bench: .venv/.ready ## benchmarks
 docs: .venv/.ready ## write the generated pages of docs/ again
 	@$(BIN)/python scripts/generated.py --write
 
-verifier: .venv/.ready ## write glasscase-verify.pyz, the check of the log as one file, into var
+verifier: .venv/.ready ## write glasscase-verify into var, as one file and for pip, and print what belongs on paper
 	@$(MANAGE) verifier var/glasscase-verify.pyz
 
 witness: .venv/.ready ## write glasscase-witness.pyz, the oversight board's witness as one file, into var

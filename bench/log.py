@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from audit.log import events, storage, verifier_keys
+from audit.log import form, storage, verifier_keys
 from audit.log.check import check_log
 from audit.log.entries import Entry
 from audit.log.sources import DirectorySource
@@ -221,16 +221,16 @@ def _in_process(place: Path) -> tuple[Figure, Figure]:
     get, keys = DirectorySource(place).get, verifier_keys.published()
     hashing: list[float] = []
     full: list[float] = []
-    inner = events.problem
+    inner = form.problem
     for _ in range(5):
         for rates, problem in ((hashing, lambda body: None), (full, inner)):
-            events.problem = problem
+            form.problem = problem
             try:
                 begun = time.process_time()
                 size = check_log(get, keys).checkpoint.size
                 rates.append(size / (time.process_time() - begun))
             finally:
-                events.problem = inner
+                form.problem = inner
     return summary(hashing, 0), summary(full, 0)
 
 

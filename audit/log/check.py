@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from audit.log import events
+from audit.log import form
 from audit.log.checkpoint import (
     Checkpoint,
     NoteError,
@@ -150,7 +150,7 @@ def _read_all(
     get: Getter, size: int, marks: set[int], readers: Sequence[Reader], progress: Progress | None
 ) -> _Findings:
     findings = _Findings()
-    tree, problem = findings.tree, events.problem
+    tree, problem = findings.tree, form.problem
     for bundle, tile in zip(tiles_of_level(ENTRIES, size), tiles_of_level(0, size), strict=True):
         stored = fetch_hashes(get, tile)
         bodies = _read_bundle(get, bundle, stored)
@@ -253,7 +253,7 @@ def check_receipt(data: bytes, entry: bytes, keys: Sequence[VerifierKey]) -> tup
         signed = receipt.verify(entry, keys)
     except (ReceiptError, NoteError) as error:
         raise Refused("receipt", str(error)) from None
-    if (sentence := events.problem(entry)) is not None:
+    if (sentence := form.problem(entry)) is not None:
         raise Refused("schema", f"entry {receipt.index}: {sentence}")
     return receipt, signed
 

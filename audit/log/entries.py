@@ -12,7 +12,7 @@ from typing import Any
 
 import rfc8785
 
-from audit.log import events
+from audit.log import events, form
 from audit.log.commitments import Opening
 
 
@@ -65,7 +65,7 @@ def compose(
             entry[name] = _plain(value)
     if openings:
         entry["c"] = {opening.field: opening.commitment for opening in openings}
-    wrong = events.check(entry)
+    wrong = form.check(entry)
     if wrong is not None:
         raise EntryError(f"{type_}: {wrong}")
     return Entry(identity, rfc8785.dumps(entry), openings)

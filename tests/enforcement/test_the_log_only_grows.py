@@ -165,10 +165,10 @@ def test_settings_of_the_caller_do_not_change_the_bytes_of_an_entry(world: World
     world.bind(filed, connection)
     world.sign()
     world.execute(connection, filed)
-    from audit.log import events
+    from audit.log import form
 
     for row in world.app.execute("SELECT body FROM log.entry").fetchall():
-        assert events.problem(bytes(row[0])) is None
+        assert form.problem(bytes(row[0])) is None
     assert world.logged("search:result:stored", filed.request)[0]["method"] == "exact"
 
 

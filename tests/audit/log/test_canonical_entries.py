@@ -11,7 +11,8 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.log.events import ENVELOPE_OPTIONAL, MAX_LIST, REGISTRY, problem
+from audit.log.events import ENVELOPE_OPTIONAL, MAX_LIST, REGISTRY
+from audit.log.form import problem
 
 SAFE = 2**53 - 1
 

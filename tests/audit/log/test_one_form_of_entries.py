@@ -17,7 +17,8 @@ import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audit.log.events import ENVELOPE_OPTIONAL, LISTS, MAX_ENTRY_BYTES, MAX_INTEGER, REGISTRY, Event, explained, problem
+from audit.log.events import ENVELOPE_OPTIONAL, LISTS, MAX_ENTRY_BYTES, MAX_INTEGER, REGISTRY, Event
+from audit.log.form import explained, problem
 from tests.audit.log.test_canonical_entries import JSON, KINDS, allowed
 
 Change = Callable[[st.DataObject, dict[str, Any], bytes], bytes]

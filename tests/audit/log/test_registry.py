@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from audit.log import entries, events, registry
+from audit.log import entries, events, form, registry
 
 ID = "3f2b8c1e-0a4d-4e7b-9c55-1d2e3f4a5b6c"
 SAMPLES: dict[str, list[Any]] = {
@@ -45,7 +45,7 @@ def test_python_and_the_database_agree_on_every_kind(as_superuser: psycopg.Conne
     for value in SAMPLES[kind]:
         row = as_superuser.execute("SELECT log.fits(%s, %s::jsonb)", [kind, json.dumps(value)]).fetchone()
         assert row is not None
-        assert bool(row[0]) == events._fits(kind, value), value
+        assert bool(row[0]) == form._fits(kind, value), value
 
 
 def test_python_and_the_database_agree_on_canonical_bytes(as_superuser: psycopg.Connection) -> None:
@@ -92,7 +92,7 @@ def _changed(**changes: Any) -> bytes:
     ids=range(24),
 )
 def test_a_wrong_entry_is_refused_by_python_and_by_the_database(mallory: psycopg.Connection, body: bytes) -> None:
-    assert events.problem(body) is not None
+    assert form.problem(body) is not None
     with pytest.raises(psycopg.Error) as refused:
         mallory.execute("SELECT log.append(%s)", [body])
     assert refused.value.sqlstate in {"GC422", "GC403"}
@@ -101,6 +101,6 @@ def test_a_wrong_entry_is_refused_by_python_and_by_the_database(mallory: psycopg
 
 def test_a_right_entry_is_accepted_by_both(mallory: psycopg.Connection) -> None:
     body = _changed()
-    assert events.problem(body) is None
+    assert form.problem(body) is None
     mallory.execute("SELECT log.append(%s)", [body])
     assert mallory.execute("SELECT body FROM log.entry").fetchall() == [(body,)]
