@@ -123,14 +123,17 @@ def measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Evaluat
     engine = registry.engine(evaluation.face_model_name, state.models_dir())
     if engine.identity().hash != evaluation.face_model:
         raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
+    policy = load_policy(evaluation.acceptance_policy)
     try:
         written = run(
             Path(evaluation.manifest),
             engine,
             tuple(part for part in evaluation.cohorts.split(",") if part),
             Path(evaluation.folder),
-            parameters=Parameters(seed=evaluation.seed, target_fmr=evaluation.target_fmr),
-            policy=load_policy(evaluation.acceptance_policy),
+            parameters=Parameters(
+                seed=evaluation.seed, target_fmr=evaluation.target_fmr, minimum_people=policy.minimum_people
+            ),
+            policy=policy,
             label_source=evaluation.label_source,
             generated=evaluation.generated_people,
             progress=tell,

@@ -38,7 +38,8 @@ MAX_ERROR_PAIRS = 20_000_000  # pairs of people with a false match at one thresh
 _STEPS = np.float32(SCALE // GRID_STEP)
 # A pair is at or above a multiple of the step iff score x 10^6 >= it - 0.5: half a millionth is 0.005 of a step.
 _SHIFT = np.float32(SCALE // GRID_STEP + 0.5 / GRID_STEP)
-_SETTLE = 8192
+_SETTLE = 256  # pairs computed again at once: 2 MiB of float64, which stays in the cache
+_SLACK = 8192
 
 
 @dataclass(frozen=True)
@@ -471,7 +472,7 @@ class _Keeping:
         if self.wanted and len(scores):
             self.parts.append((scores, left, right))
             self.size += len(scores)
-            if self.size > 2 * self.wanted + _SETTLE:
+            if self.size > 2 * self.wanted + _SLACK:
                 self.parts = [self.arrays()]
                 self.size = len(self.parts[0][0])
 

@@ -50,7 +50,7 @@ class Searches:
     mated: npt.NDArray[np.bool_]
     mate_score: Ints
     mate_rank: Ints
-    best_other: Ints  # the highest score of somebody else
+    best_other: Ints  # the highest score of somebody else; of a mated search only where the list was long enough
     longest: int  # candidates that a search returned at most: ranks beyond are not known
 
     @property
@@ -120,9 +120,8 @@ def from_lists(
     edition: Edition, people: Sequence[str], lists: Iterable[Sequence[tuple[int, int]]], longest: int
 ) -> Searches:
     """The same from candidate lists of a database: for each probe the (place in `enrolled`, integer score) of at most
-    `longest` candidates, the highest first. At least two are needed, or somebody else's score would be hidden."""
-    if longest < 2:
-        raise ValueError("A list needs room for two candidates.")
+    `longest` candidates, the highest first. Other photos of the person may fill a list, so of a mated search the
+    highest score of somebody else may stay unknown; no rate needs it."""
     enrolled = [people[row] for row in edition.enrolled.tolist()]
     known = set(enrolled)
     names, mated, mate_score, mate_rank, best_other = [], [], [], [], []
@@ -231,7 +230,8 @@ def search_rates(
     predicted: float | None,
 ) -> SearchRates:
     """Every rate of one cohort of people searched for."""
-    sizes = [size for size in list_sizes if size <= searches.longest] or [searches.longest]
+    known = searches.longest >= len(searches.enrolled)
+    sizes = [size for size in list_sizes if known or size <= searches.longest] or [searches.longest]
 
     def misses(threshold: int) -> tuple[FnirAt, ...]:
         return tuple(FnirAt(size, threshold, fnir(searches, size, threshold, marked)) for size in sizes)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from audit.fairness import disparity
-from audit.fairness.intervals import variance_within
 from audit.fairness.rates import Rate
-from tests.audit.fairness.test_intervals import simulated_errors
+from audit.fairness.simulation import announced
 
 FMR = [1e-4, 2e-4, 4e-4, 8e-4]
 FNMR = [0.01, 0.02, 0.03, 0.04]
@@ -101,26 +100,36 @@ def test_a_cohort_without_an_error_differs_only_when_the_bounds_do_not_overlap()
     assert (found.high, found.low, found.ratio) == ("b", "a", None)
 
 
-def announced(runs: int, factors: list[float], seed: int, people: int = 300, base: float = 1e-3) -> float:
-    """Share of runs in which cohorts with these multiples of a false-match rate are said to differ."""
-    rng = np.random.default_rng(seed)
-    one = np.ones(people, np.int64)
-    count = 0
-    for _ in range(runs):
-        rates = {}
-        for index, factor in enumerate(factors):
-            errors = simulated_errors(rng, people, base * factor, 0.5)
-            total = int(errors.sum()) // 2
-            variance = variance_within(errors.sum(axis=1), one, total, total)
-            rates[str(index)] = Rate(total, people * (people - 1) // 2, people, people // 2, variance)
-        count += bool(disparity.differences(rates))
-    return count / runs
-
-
 def test_no_difference_is_announced_where_none_was_planted() -> None:
-    assert announced(1000, [1.0, 1.0], seed=5) <= 0.05
-    assert announced(500, [1.0, 1.0, 1.0, 1.0], seed=6) <= 0.05
+    assert announced(300, 1e-3, 0.5, (1.0, 1.0), runs=300, seed=5).share <= 0.05
+    assert announced(100, 1e-2, 0.5, (1.0, 1.0, 1.0, 1.0), runs=300, seed=6).share <= 0.05
 
 
 def test_a_threefold_difference_is_announced() -> None:
-    assert announced(100, [1.0, 3.0], seed=7) >= 0.8
+    assert announced(300, 1e-3, 0.5, (1.0, 3.0), runs=100, seed=7).share >= 0.8
+
+
+def test_the_columns_of_rfw_give_their_published_means() -> None:
+    commercial = [
+        [87.60, 82.83, 79.67, 75.83], [93.90, 88.55, 92.47, 87.50], [89.13, 86.53, 90.27, 77.97],
+        [90.45, 87.20, 84.87, 86.27],
+    ]  # fmt: skip
+    research = [
+        [87.18, 81.92, 79.32, 78.00], [90.80, 87.02, 82.95, 82.28], [92.15, 88.00, 83.98, 84.93],
+        [89.90, 86.13, 84.93, 83.38],
+    ]  # fmt: skip
+    for table, means in (
+        (commercial, (90.27, 86.28, 86.82, 81.89)),
+        (research, (90.01, 85.77, 82.80, 82.15)),
+    ):
+        assert np.mean(table, axis=0) == pytest.approx(means, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "fdr", "ir", "garbe"),
+    [(0.0, 0.97, 4.0, 1 / 3), (0.5, 0.98465, 32**0.5, 0.4222222), (1.0, 0.9993, 8.0, 0.5111111)],
+)
+def test_every_weight_of_the_toy_example(alpha: float, fdr: float, ir: float, garbe: float) -> None:
+    assert disparity.fairness_discrepancy_rate(FMR, FNMR, alpha) == pytest.approx(fdr)
+    assert disparity.inequity_rate(FMR, FNMR, alpha) == pytest.approx(ir)
+    assert disparity.garbe(FMR, FNMR, alpha) == pytest.approx(garbe, abs=1e-6)

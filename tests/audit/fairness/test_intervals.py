@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.fairness import intervals
+from audit.fairness.simulation import coverage
 
 
 @pytest.mark.parametrize(
@@ -105,32 +106,6 @@ def test_a_confidence_level_outside_0_and_1_is_refused(confidence: float) -> Non
         intervals.quantile(confidence)
 
 
-def simulated_errors(rng: np.random.Generator, people: int, rate: float, sigma: float) -> np.ndarray:
-    """False matches between people, one image each: a person's own lognormal effect makes all their pairs alike."""
-    effect = np.exp(rng.normal(0, sigma, people) - sigma**2 / 2)  # mean 1: the planted rate is the true one
-    chance = np.minimum(rate * np.outer(effect, effect), 1.0)
-    errors = np.triu(rng.random((people, people)) < chance, 1).astype(np.int64)
-    return errors + errors.T
-
-
-def coverage(runs: int, people: int, rate: float, sigma: float, seed: int) -> float:
-    rng = np.random.default_rng(seed)
-    one = np.ones(people, np.int64)
-    inside = 0
-    for _ in range(runs):
-        errors = simulated_errors(rng, people, rate, sigma)
-        found = int(errors.sum()) // 2
-        variance = intervals.variance_within(errors.sum(axis=1), one, found, found)
-        interval = intervals.clustered_interval(found, people * (people - 1) // 2, variance, people // 2)
-        assert interval is not None
-        inside += interval.low <= rate <= interval.high
-    return inside / runs
-
-
-def test_intervals_cover_a_planted_rate() -> None:
-    assert coverage(200, 100, 0.01, 0.5, seed=1) >= 0.91
-
-
 @pytest.mark.parametrize(("sigma", "rate"), [(0.0, 1e-2), (0.5, 1e-2), (0.5, 1e-3)])
 def test_intervals_cover_a_planted_rate_in_about_95_percent_of_1000_runs(sigma: float, rate: float) -> None:
-    assert 0.93 <= coverage(1000, 300, rate, sigma, seed=2) <= 0.975
+    assert 0.93 <= coverage(300, rate, sigma, runs=1000, seed=2).coverage <= 0.975

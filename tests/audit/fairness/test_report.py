@@ -52,7 +52,7 @@ def embeddings_file(folder: Path, people: int = 120, nasty: bool = True) -> Path
 def make(folder: Path, source: Path, seed: int = 3, **provenance: Any) -> Written:
     return run_embeddings(
         source, ["sex"], folder, Provenance(MODEL, **provenance),
-        parameters=Parameters(seed=seed, target_fmr=0.01), policy=load_policy("demo"),
+        parameters=Parameters(seed=seed, target_fmr=0.01, minimum_people=20), policy=load_policy("demo"),
     )  # fmt: skip
 
 

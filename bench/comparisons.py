@@ -1,0 +1,211 @@
+"""All pairs of a benchmark set against the machine's own matrix product, against explicit pairs and against fairlearn.
+
+Everything is measured in processes with one BLAS thread, as workers run it, so that a ratio compares like with like.
+`python -m bench.comparisons TASK …` is such a process; it prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import ROOT
+from bench.figures import Figure, milliseconds, ratios, say, spread, summary, table
+
+if TYPE_CHECKING:
+    from bench.installation import Installation
+
+TITLE = "Comparing all pairs of a benchmark set"
+DIMENSION = 512
+PHOTOS = 5  # of each person
+COHORTS = 8
+THRESHOLD = 300_000
+EXPLICIT_PAIRS = 400_000
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
+    images, rounds, whole = (6_000, 3, 10_000) if quick else (40_000, 7, 100_000)
+    say(f"comparisons: {rounds} rounds of one row of blocks of {images} images")
+    found = _process("rounds", images, rounds)
+    say("comparisons: one worker and two")
+    found["workers"] = _process("workers", images, 2 if quick else 5)
+    say(f"comparisons: all pairs of {whole} images")
+    found["whole"] = _process("whole", whole, 1)
+    return found
+
+
+def _process(task: str, images: int, rounds: int) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.comparisons", task, str(images), str(rounds)],
+        cwd=ROOT,
+        env={**os.environ, **_ONE_THREAD},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return dict(json.loads(done.stdout))
+
+
+def _set(images: int) -> tuple[NDArray[np.float32], list[str], list[str]]:
+    """Random embeddings, five photos of each person, eight cohorts."""
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((images, DIMENSION), dtype=np.float32)
+    vectors[:, :60] += (
+        2 * np.repeat(rng.standard_normal((images // PHOTOS + 1, 60), dtype=np.float32), PHOTOS, 0)[:images]
+    )
+    people = [f"p{row // PHOTOS}" for row in range(images)]
+    return vectors, people, [f"cohort {(row // PHOTOS) % COHORTS}" for row in range(images)]
+
+
+def _rounds(images: int, rounds: int) -> dict[str, Any]:
+    """Pairs per second of a chunk, scores per second of the bare product on the same blocks, pairs of explicit ones."""
+    from fairlearn.metrics import MetricFrame, false_negative_rate, false_positive_rate
+
+    from audit.fairness.chunks import compare_chunk, plan
+
+    vectors, people, _ = _set(images)
+    work = plan(people, ["everybody"] * images, thresholds=[THRESHOLD], pairs_per_chunk=1)
+    arranged, chunk = work.arrange(vectors), work.chunks[0]
+    first, last = work.blocks[0]
+    out = np.empty((last - first, work.blocks[0][1]), np.float32)
+
+    def product() -> None:
+        for start, end in work.blocks:
+            np.matmul(arranged[first:last], arranged[start:end].T, out=out[:, : end - start])
+
+    rng = np.random.default_rng(1)
+    left, right = rng.integers(0, images, EXPLICIT_PAIRS), rng.integers(0, images, EXPLICIT_PAIRS)
+
+    def explicit() -> None:
+        counts = np.zeros(20_001, np.int64)
+        for start in range(0, EXPLICIT_PAIRS, 20_000):
+            part = slice(start, start + 20_000)
+            scores = np.einsum("ij,ij->i", arranged[left[part]], arranged[right[part]])
+            counts += np.bincount((scores * 1e4 + 10_000.005).astype(np.intp), minlength=20_001)
+
+    given = rng.random(EXPLICIT_PAIRS) > 0.99
+    same, cohort = rng.random(EXPLICIT_PAIRS) > 0.5, rng.integers(0, COHORTS, EXPLICIT_PAIRS)
+
+    def fairlearn() -> None:
+        frame = MetricFrame(
+            metrics={"fmr": false_positive_rate, "fnmr": false_negative_rate},
+            y_true=same,
+            y_pred=given,
+            sensitive_features=cohort,
+        )
+        assert len(frame.by_group) == COHORTS
+
+    laps: dict[str, list[float]] = {}
+    scores = (last - first) * images
+    for number in range(rounds + 1):
+        lap = {
+            "chunk": chunk.pairs / milliseconds(lambda: compare_chunk(arranged, work, chunk)),
+            "product": scores / milliseconds(product),
+            "explicit": EXPLICIT_PAIRS / milliseconds(explicit),
+            "fairlearn": EXPLICIT_PAIRS / milliseconds(fairlearn),
+        }
+        if number:  # round 0 warms everything up
+            for name, value in lap.items():
+                laps.setdefault(name, []).append(value / 1000)
+    return {
+        "images": images,
+        "dimension": DIMENSION,
+        "million_pairs_per_second": {name: summary(values) for name, values in laps.items()},
+        "ratios": {f"to_{name}": ratios(laps["chunk"], laps[name]) for name in ("product", "explicit", "fairlearn")},
+    }
+
+
+_here: dict[str, Any] = {}
+
+
+def _prepare(images: int) -> None:
+    from audit.fairness.chunks import plan
+
+    vectors, people, cohorts = _set(images)
+    _here["work"] = plan(people, cohorts, thresholds=[THRESHOLD], pairs_per_chunk=2_000_000)
+    _here["vectors"] = _here["work"].arrange(vectors)
+
+
+def _chunk(number: int) -> int:
+    from audit.fairness.chunks import compare_chunk
+
+    return len(compare_chunk(_here["vectors"], _here["work"], _here["work"].chunks[number]).to_bytes())
+
+
+def _workers(images: int, rounds: int) -> dict[str, Any]:
+    """How much faster two processes are than one on the same chunks; their results go through bytes, as workers' do."""
+    _prepare(images)
+    numbers = range(len(_here["work"].chunks))
+    laps: dict[int, list[float]] = {1: [], 2: []}
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1, _prepare, (images,)) as one, context.Pool(2, _prepare, (images,)) as two:
+        for number in range(rounds + 1):
+            for count, pool in ((1, one), (2, two)):
+                lap = milliseconds(lambda pool=pool: pool.map(_chunk, numbers, chunksize=1))  # type: ignore[misc]
+                if number:
+                    laps[count].append(lap)
+    return {"chunks": len(numbers), "speed_up": ratios(laps[1], laps[2])}
+
+
+def _whole(images: int, _: int) -> dict[str, Any]:
+    """Every pair of a large set, once: seconds and the process's peak memory."""
+    from audit.fairness.comparisons import compare
+
+    vectors, people, cohorts = _set(images)
+    begun = time.monotonic()
+    found = compare(vectors, people, cohorts, thresholds=[THRESHOLD])
+    seconds = time.monotonic() - begun
+    return {
+        "images": images,
+        "dimension": DIMENSION,
+        "pairs": images * (images - 1) // 2,
+        "false_matches": int(found.sums[THRESHOLD].errors.sum()),
+        "seconds": round(seconds, 1),
+        "million_pairs_per_second": round(images * (images - 1) / 2 / seconds / 1e6, 1),
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "embeddings_megabytes": round(vectors.nbytes / 2**20),
+    }
+
+
+def page(result: dict[str, Any]) -> list[str]:
+    rates: dict[str, Figure] = result["million_pairs_per_second"]
+    against: dict[str, Figure] = result["ratios"]
+    whole, workers = result["whole"], result["workers"]
+    rows = [
+        ("all pairs, counted (ours)", spread(rates["chunk"]), "1"),
+        ("the bare float32 matrix product on the same blocks", spread(rates["product"]), spread(against["to_product"])),
+        ("explicit pairs in blocks, counted", spread(rates["explicit"]), spread(against["to_explicit"])),
+        ("fairlearn, on scores that are given", spread(rates["fairlearn"]), spread(against["to_fairlearn"])),
+    ]
+    return [
+        f"{result['images']:,} embeddings of {result['dimension']} dimensions, one BLAS thread each. fairlearn computes no",
+        "score: it is given the outcome of each pair, so its line is another job and stands here for scale.",
+        "",
+        *table(("", "million pairs a second", "ours divided by it"), rows),
+        "",
+        f"Two workers do the same chunks {spread(workers['speed_up'])} times as fast as one.",
+        "",
+        f"All {whole['pairs']:,} pairs of {whole['images']:,} images: {whole['seconds']:,} s in one process with one thread, "
+        f"{whole['peak_megabytes']:,} MB at most, of which {2 * whole['embeddings_megabytes']:,} MB are the embeddings as given "
+        "and in the order of comparison.",
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=("rounds", "workers", "whole"))
+    parser.add_argument("images", type=int)
+    parser.add_argument("rounds", type=int)
+    chosen = parser.parse_args()
+    act = {"rounds": _rounds, "workers": _workers, "whole": _whole}[chosen.task]
+    print(json.dumps(act(chosen.images, chosen.rounds)))
