@@ -193,7 +193,7 @@ def test_the_variance_without_some_pairs_is_the_definition(seed: int, threshold:
 
 
 def test_fairlearns_table_equals_ours_and_one_made_of_single_pairs() -> None:
-    from fairlearn.metrics import (  # type: ignore[import-untyped]
+    from fairlearn.metrics import (
         MetricFrame,
         false_negative_rate,
         false_positive_rate,

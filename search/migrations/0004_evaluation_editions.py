@@ -6,5 +6,5 @@ from core.database import sql_files
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0002_cases_requests_galleries")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0003_reviews")]
     operations: ClassVar[list[Any]] = sql_files("search", ["gate/sql/070_evaluation.sql"])
