@@ -3,6 +3,9 @@ at all with equal chance, and a pair of people counts with the product of its tw
 
 Who is drawn comes from SHAKE-256 of a name, not from a random generator: the same on every machine and version. All
 weights are 2 or 0, so kept pairs all count the same and only who is kept has to be known.
+
+The product of two weights has variance 3, so the chance of a single pair counts three times: intervals of rates over
+pairs of people are wide rather than narrow (docs/measurement/coverage.md).
 """
 
 from __future__ import annotations
