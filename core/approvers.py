@@ -57,18 +57,18 @@ def enrol(user: User, contact: str) -> str:
     text = base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")
     salt = secrets.token_bytes(SALT_BYTES)
     digest = hashlib.sha256(salt + normalise(text).encode()).digest()
-    _registrar("SELECT gate.enrol_approver(%s, %s, %s, %s)", user.id, salt, digest, contact)
+    registrar("SELECT gate.enrol_approver(%s, %s, %s, %s)", user.id, salt, digest, contact)
     return "-".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))
 
 
 def revoke(user: User) -> None:
     """Void a person's approval secret. Raises Conflict when there is none."""
-    _registrar("SELECT gate.revoke_approver(%s)", user.id)
+    registrar("SELECT gate.revoke_approver(%s)", user.id)
 
 
 def unlock(user: User) -> None:
     """Let an approver who was locked after wrong or unanswered proposals approve again. Raises Conflict."""
-    _registrar("SELECT gate.unlock_approver(%s)", user.id)
+    registrar("SELECT gate.unlock_approver(%s)", user.id)
 
 
 def state(user: User) -> str:
@@ -78,7 +78,8 @@ def state(user: User) -> str:
         return str(cursor.fetchone()[0])
 
 
-def _registrar(statement: str, *arguments: object) -> None:
+def registrar(statement: str, *arguments: object) -> None:
+    """Run one statement as the registrar. Raises Conflict with the gate's sentence, Unavailable."""
     try:
         with database.connect("registrar") as own:
             own.execute(statement, list(arguments))

@@ -6,12 +6,14 @@ The gate compares the secret and writes the approval into the log; here is decid
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from audit.log import journal
+from audit.log import approval_proofs, journal
+from audit.log.approval_proofs import Assertion
 from core import approvers, database, jobs
 from core.exceptions import Conflict, Invalid, NotAllowed
 from core.models import User
@@ -59,11 +61,34 @@ def approvals_asked(request: SearchRequest) -> int:
     return max(1, _pack(request).approval.count)
 
 
-def approve(*, by: User, request: SearchRequest, secret: str, channel: str = "web") -> SearchRequest:
+def passkey_options(by: User, request: SearchRequest) -> dict[str, Any] | None:
+    """What a browser asks one's passkey for (WebAuthn request options), or None when none is enrolled."""
+    enrolled = client.passkeys(database.session(), by.id)
+    if not enrolled or not request.params:
+        return None
+    wanted = approval_proofs.challenge(request.id, bytes.fromhex(request.params))
+    return {
+        "publicKey": {
+            "challenge": approval_proofs.encode(wanted),
+            "allowCredentials": [{"type": "public-key", "id": approval_proofs.encode(one)} for one in enrolled],
+            "userVerification": "required",
+        }
+    }
+
+
+def needs_passkey() -> bool:
+    """Whether the gate takes approvals with a proof only."""
+    return client.settings(database.session())["approval_passkey"] == 1
+
+
+def approve(
+    *, by: User, request: SearchRequest, secret: str, proof: Assertion | None = None, channel: str = "web"
+) -> SearchRequest:
     """Approves the request; when nobody else has to, it runs. An emergency is approved like this also after it ran.
 
-    Raises NotAllowed (one's own request, not an approver, locked), StateConflict or Conflict (not waiting, expired), and
-    Invalid (field secret) for a wrong secret, which counts and is in the log.
+    `proof` is what the approver's enrolled passkey signed. Raises NotAllowed (one's own request, not an approver, locked),
+    StateConflict or Conflict (not waiting, expired), Invalid (field secret) for a wrong secret, which counts and is in the
+    log, and (field passkey) for a wrong or missing proof, before the secret is compared.
     """
     request.refresh_from_db()
     if request.state in (RequestState.DRAFT, RequestState.HELD) or not request.params:
@@ -75,6 +100,7 @@ def approve(*, by: User, request: SearchRequest, secret: str, channel: str = "we
         late = Conflict(f"This request cannot be approved now. {sentences}")
         refuse(by=by, request=request, code=gone[0].code, problem=late, channel=channel)
     text = approvers.normalise(secret)
+    _check_proof(by, request, proof)
     with database.connect("app") as own, gate_sentences():
         proposal = client.propose(
             own,
@@ -84,7 +110,7 @@ def approve(*, by: User, request: SearchRequest, secret: str, channel: str = "we
             secret=text,
             subject=request.id,
         )
-        right = client.approve(own, proposal)
+        right = client.approve_by_passkey(own, proposal, proof) if proof else client.approve(own, proposal)
     if not right:
         sentence = "This is not your approval secret. Nothing was approved; the attempt is in the log."
         raise Invalid(sentence, {"secret": [sentence]})
@@ -129,6 +155,27 @@ def reject(*, by: User, request: SearchRequest, note: str) -> SearchRequest:
             **signature(by, Permission.APPROVE_SEARCHES),
         )
     return finish(request, RequestState.REJECTED)
+
+
+def _check_proof(by: User, request: SearchRequest, proof: Assertion | None) -> None:
+    if proof is None:
+        if needs_passkey():
+            raise _wrong_passkey(
+                "Approve with your passkey, on the page of the request: here every approval needs one."
+            )
+        return
+    passkey = client.passkeys(database.session(), by.id).get(proof.credential)
+    if passkey is None:
+        raise _wrong_passkey(
+            "This passkey is not enrolled for your approvals. Use the one that the registrar enrolled."
+        )
+    wanted = approval_proofs.challenge(request.id, bytes.fromhex(request.params))
+    if (reason := approval_proofs.wrong_with(proof, passkey, wanted)) is not None:
+        raise _wrong_passkey(f"The answer of the passkey does not prove this approval: {reason}. Approve again.")
+
+
+def _wrong_passkey(sentence: str) -> Invalid:
+    return Invalid(sentence, {"passkey": [sentence]})
 
 
 def _check_may(by: User, request: SearchRequest, channel: str = "web") -> None:

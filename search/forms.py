@@ -6,6 +6,7 @@ So almost no field is required here: an empty one goes to the rules, which say w
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -14,6 +15,8 @@ from typing import Any, Final
 from django import forms
 from django.core.validators import ProhibitNullCharactersValidator
 
+from audit.log import approval_proofs
+from audit.log.approval_proofs import Assertion
 from core.forms import ServiceForm
 from core.models import User
 from search.gathering import RequestFields
@@ -255,6 +258,24 @@ class SecretForm(ServiceForm):
             widget=forms.PasswordInput(attrs=_SECRET),
         )
     )
+
+
+class ApprovalForm(SecretForm):
+    """An approval of a search, proven by a passkey where one is enrolled."""
+
+    passkey = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def clean_passkey(self) -> Assertion | None:
+        """What the passkey answered, as the browser's script writes it."""
+        text = self.cleaned_data["passkey"]
+        if not text:
+            return None
+        try:
+            said = json.loads(text)
+            parts = [said["response"][name] for name in ("authenticatorData", "clientDataJSON", "signature")]
+            return Assertion(*(approval_proofs.decode(part.rstrip("=")) for part in (said["rawId"], *parts)))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise forms.ValidationError("The answer of the passkey cannot be read. Approve again.") from None
 
 
 class NoteForm(ServiceForm):

@@ -169,6 +169,8 @@ def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connecti
     running.progress(1, _STAGES, "waiting for the intent's receipt")
     trail.wait(own, intent, covered=True, alive=running.check)
     _verify(own, intent, request, running.check)
+    if (wrong := trail.wrong_proof(own, request.id, request.params)) is not None:
+        raise _CannotRun("approval_proof", f"The proof of an approval of this search is wrong: {wrong}.")
     running.progress(2, _STAGES, "reading the face")
     bound = _bound(request, intent, own)
     running.progress(3, _STAGES, "waiting for the bound entry")

@@ -13,6 +13,8 @@ from typing import Any, Final
 import psycopg
 from django.conf import settings
 
+from audit.log import approval_proofs, approval_watch
+
 _SELECT: Final = (
     "SELECT e.uid, e.type, e.at, e.body, f.idx, c.size, c.at FROM log.entry e LEFT JOIN log.place f ON f.entry_id = e.id "
     "LEFT JOIN LATERAL (SELECT size, at FROM log.checkpoint WHERE origin = f.origin AND size > f.index ORDER BY size LIMIT 1) "
@@ -73,6 +75,20 @@ def approvers(connection: psycopg.Connection, request: uuid.UUID, params: str) -
         for entry in entries(connection, request)
         if entry.type == "search:request:approved" and entry.fields["params"] == params
     }
+
+
+def wrong_proof(connection: psycopg.Connection, request: uuid.UUID, params: str) -> str | None:
+    """Why the proof of an approval of exactly these parameters is wrong; None when every one is right, or has none."""
+    approvals = [
+        entry
+        for entry in entries(connection, request)
+        if entry.type == approval_proofs.APPROVED and entry.fields["params"] == params and entry.index is not None
+    ]
+    proven = [entry for entry in approvals if entry.fields["approval_proof"] != "none"]
+    if not proven:
+        return None
+    problems = approval_watch.problems(connection, first=min(e.index for e in proven if e.index is not None))
+    return next((problems[entry.id] for entry in proven if entry.id in problems), None)
 
 
 def wait(

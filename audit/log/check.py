@@ -59,6 +59,7 @@ Category = Literal[
     "rollback",  # the log is shorter than it was
     "fork",  # the log is another one than it was
     "witness",  # not enough witnesses cosigned
+    "approval",  # a search rests on an approval whose proof is wrong
     "absence",  # a statement of absence is unusable or does not fit the log
     "opening",  # a disclosed value is not the one that the entry commits to
 ]

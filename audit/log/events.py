@@ -23,13 +23,14 @@ MAX_LIST: Final = 64
 
 UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 CODE: Final = r"[a-z0-9][a-z0-9_.:-]{0,79}"
-# The same patterns stand in audit/log/sql/020_append.sql; tests/audit/log/test_registry.py compares the two.
+# The same patterns stand in audit/log/sql/050_bytes.sql; tests/audit/log/test_registry.py compares the two.
 SCALARS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         "id": re.compile(rf"{UUID}"),
         "hash": re.compile(r"[0-9a-f]{64}"),
         "nonce": re.compile(r"[0-9a-f]{32}"),
         "code": re.compile(CODE),
+        "bytes": re.compile(r"[A-Za-z0-9_-]{1,1400}"),
     }
 )
 LISTS: Final[Mapping[str, str]] = MappingProxyType({"ids": "id", "codes": "code"})
@@ -125,6 +126,24 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "An approver was locked after wrong or unanswered proposals.",
                 "approver=id proposals=int",
+            ),
+            _event(
+                "gate:passkey:enrolled",
+                "gate_owner",
+                "A passkey was enrolled that proves approvals.",
+                "approver=id credential=hash key=bytes site=hash",
+            ),
+            _event(
+                "gate:passkey:revoked",
+                "gate_owner",
+                "A passkey that proves approvals was revoked.",
+                "approver=id credential=hash",
+            ),
+            _event(
+                "gate:approval:disputed",
+                "gate_owner",
+                "The signer found the proof of an approval wrong: no search runs on it.",
+                "approval=id request=id approver=id",
             ),
             _event("gate:approver:unlocked", "gate_owner", "An approver was unlocked.", "approver=id"),
             _event(
@@ -238,6 +257,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "An approver approved a search.",
                 "request=id approver=id proposal=id params=hash approval_proof=code",
+                "credential=hash authenticator_data=bytes client_data=bytes signature=bytes",
             ),
             _event("search:request:withdrawn", "gate_owner", "A search was withdrawn.", "request=id"),
             _event(

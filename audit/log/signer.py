@@ -25,7 +25,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from audit.log import comparison, storage
+from audit.log import approval_watch, comparison, storage
 from audit.log.archive import Archive
 from audit.log.check import Earlier
 from audit.log.checkpoint import ED25519, Checkpoint, Note, NoteError, VerifierKey, open_checkpoint, sign
@@ -219,6 +219,7 @@ class Signer:
         text = Checkpoint(self.origin, size, root).text
         if size == 0 or (size == last.size and self._is_recorded(connection, size, text)):
             return None
+        approval_watch.dispute_wrong(connection, first=last.size, size=size)
         self._remember(Signed(size, root, self._archived))
         note = Note(text).with_signatures(*(sign(text, key.public, key.private) for key in self._keys)).encode()
         self._archive.keep(size, note)

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.log import absence
-from audit.log.check import Earlier, Refused, check_log, check_opening, check_receipt, check_witnesses
+from audit.log import absence, approval_proofs
+from audit.log.check import Earlier, Reader, Refused, check_log, check_opening, check_receipt, check_witnesses
 from audit.log.checkpoint import (
     COSIGNATURE,
     ED25519,
@@ -136,15 +136,19 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
     opened = [check_opening(_read_file(path), _read_file(arguments.entry)) for path in arguments.opening]
     stated = _read_statement(arguments.absence) if arguments.absence else None
     outcome = None
+    proofs = approval_proofs.Reading()
     if arguments.log is None:
         signed = covering
     else:
         try:
             source = open_source(arguments.log, token=arguments.token)
-            readers = [stated] if stated else []
+            readers: list[Reader] = [proofs, stated] if stated else [proofs]
             signed = check_log(source.get, keys, earlier=earlier, readers=readers, progress=_ProgressLine())
         except Unreadable as error:
             raise Refused("unreadable", str(error)) from None
+    if proofs.misused is not None:
+        search, approval, reason = proofs.misused
+        raise Refused("approval", f"the search in entry {search} rests on the approval in entry {approval}: {reason}")
     if stated:
         try:
             outcome = stated.outcome(signed.checkpoint.origin, signed.checkpoint.size)
@@ -163,6 +167,8 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
         print(f"the receipt's entry is number {receipt.index}")
     for field, value in opened:
         print(f"the entry commits to {field}: {value}")
+    for line in proofs.lines():
+        print(line)
     for line in outcome.lines() if outcome else ():
         print(line)
     return signed

@@ -33,6 +33,7 @@ _KINDS: Final = {
     "hash": "SHA-256 or similar, 64 lower-case hex digits",
     "nonce": "16 random bytes, 32 lower-case hex digits",
     "code": f"`^{events.CODE}$`",
+    "bytes": "bytes as base64url without padding, at most 1400 characters",
     "codes": f"list of at most {events.MAX_LIST} codes",
     "int": "whole number between -(2^53-1) and 2^53-1; times in milliseconds since 1970, scores and thresholds in millionths",
     "bool": "true or false",

@@ -41,6 +41,11 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "gate:approver:enrolled": "An approval secret was enrolled for {approver}; another one before it: {replaced}.",
     "gate:approver:revoked": "The approval secret of {approver} was revoked.",
     "gate:approver:locked": "{approver} was locked after {proposals} wrong or unanswered proposals in 15 minutes.",
+    "gate:passkey:enrolled": "A passkey that proves approvals was enrolled for {approver}.",
+    "gate:passkey:revoked": "A passkey that proves approvals of {approver} was revoked.",
+    "gate:approval:disputed": (
+        "The proof of the approval {approval} in the name of {approver} is wrong: no search runs on it."
+    ),
     "gate:approver:unlocked": "{approver} was unlocked.",
     "gate:approver:notified": "{approver} was told of entry {entry}.",
     "gate:approver:unreachable": "{approver} could not be told of entry {entry}: {reason}.",

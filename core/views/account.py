@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core import access, approvers, permissions, tokens
+from core import access, approvers, passkeys, permissions, tokens
 from core.exceptions import Invalid, NotFound
 from core.forms import TokenForm
 from core.models import ApiToken
@@ -32,6 +32,7 @@ def my_account(request: HttpRequest) -> HttpResponse:
             "authenticators": Authenticator.objects.filter(user=user).order_by("type", "created_at"),
             "tokens": tokens.live(user),
             "approver_state": approvers.state(user),
+            "passkeys": passkeys.of(user),
             "may_approve": permissions.can_hold_approval_secret(user),
         },
     )

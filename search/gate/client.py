@@ -16,6 +16,7 @@ import numpy as np
 import psycopg
 from pgvector import HalfVector
 
+from audit.log.approval_proofs import Assertion, Passkey
 from audit.log.entries import params_digest
 
 MILLION: Final = 1_000_000
@@ -119,6 +120,18 @@ def propose(
 def approve(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:
     """Step two for a search: whether the secret was right; if so the approval is in the log."""
     return bool(_call(connection, "gate.approve", proposal))
+
+
+def approve_by_passkey(connection: psycopg.Connection, proposal: uuid.UUID, proof: Assertion) -> bool:
+    """As `approve`, with what the approver's passkey signed; it stands in the approval's entry."""
+    parts = (proof.credential, proof.authenticator_data, proof.client_data, proof.signature)
+    return bool(_call(connection, "gate.approve_by_passkey", proposal, *parts))
+
+
+def passkeys(connection: psycopg.Connection, approver: uuid.UUID) -> dict[bytes, Passkey]:
+    """The passkeys that prove approvals of a person, by credential id."""
+    rows = connection.execute("SELECT credential, key, site FROM gate.passkeys(%s)", [approver]).fetchall()
+    return {bytes(credential): Passkey(str(approver), bytes(key), bytes(site)) for credential, key, site in rows}
 
 
 def answer(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:

@@ -17,7 +17,7 @@ from core.models import User
 from core.person_roles import Permission
 from core.views.requests import person
 from search import approvals, intake, permissions, requests, selectors
-from search.forms import NoteForm, SecretForm
+from search.forms import ApprovalForm, NoteForm
 from search.models import RequestState, SearchRequest
 from search.vocabulary import PURPOSES
 
@@ -46,10 +46,11 @@ def approval(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     """One request: everything that the approval covers; POST approves it."""
     by = person(request)
     found = _shown(by, search_id)
-    form = SecretForm(request.POST if request.method == "POST" else None)
+    form = ApprovalForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            done = approvals.approve(by=by, request=found, secret=form.cleaned_data["secret"])
+            secret, proof = form.cleaned_data["secret"], form.cleaned_data["passkey"]
+            done = approvals.approve(by=by, request=found, secret=secret, proof=proof)
         except Invalid as error:
             form.refuse(error)
         else:
@@ -75,7 +76,7 @@ def approval_reject(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
         else:
             messages.success(request, "The request is turned down. Nothing is searched.")
             return redirect("search", search_id=found.pk)
-    return _page(request, found, SecretForm(), form)
+    return _page(request, found, ApprovalForm(), form)
 
 
 @access.having(Permission.OVERRIDE_QUALITY)
@@ -107,10 +108,11 @@ def _shown(by: User, search_id: uuid.UUID) -> SearchRequest:
     return found
 
 
-def _page(request: HttpRequest, found: SearchRequest, secret: SecretForm, note: NoteForm) -> HttpResponse:
+def _page(request: HttpRequest, found: SearchRequest, secret: ApprovalForm, note: NoteForm) -> HttpResponse:
     by = person(request)
     found.refresh_from_db()
     permissions.check_can_see_justification(by, found)
+    options = approvals.passkey_options(by, found)
     context = {
         "search": found,
         "waits": approvals.queue(by).filter(pk=found.pk).exists(),
@@ -122,6 +124,8 @@ def _page(request: HttpRequest, found: SearchRequest, secret: SecretForm, note: 
         "form": secret,
         "note_form": note,
         "approver_state": approvers.state(by),
+        "passkey_data": {"request_options": options} if options else None,
+        "needs_passkey": approvals.needs_passkey(),
         "may_reject": found.state == RequestState.AWAITING_APPROVAL and "supervisor" in by.roles,
         "purpose_note": PURPOSES[found.purpose].description if found.purpose in PURPOSES else "",
     }

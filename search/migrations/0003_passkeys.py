@@ -1,0 +1,13 @@
+from typing import Any, ClassVar
+
+from django.db import migrations
+
+from core.database import sql_files
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar[list[tuple[str, str]]] = [
+        ("search", "0002_cases_requests_galleries"),
+        ("audit", "0007_passkeys"),
+    ]
+    operations: ClassVar[list[Any]] = [*sql_files("search", ["gate/sql/070_passkeys.sql", "gate/sql/060_pins.sql"])]
