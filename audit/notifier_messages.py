@@ -18,6 +18,7 @@ _ACTS: Final[Mapping[str, str]] = {
     "gate:set_policy": "a limit of the gate",
     "gate:set_exemption": "searching without approval",
     "gate:lift_hold": "lifting a legal hold",
+    "gate:erase_search": "the erasure of a search's photo, embedding and candidates",
     "vault:erase": "the erasure of a record",
 }
 _NOT_YOU: Final = (

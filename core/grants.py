@@ -40,7 +40,7 @@ APP_TABLES: dict[str, Privileges] = {
     "search_enrolmentitem": KEEP,
     "search_enrolledphoto": ALL_ROWS,
     "search_searchrequest": KEEP,
-    "search_attachment": ADD,
+    "search_attachment": ("SELECT", "INSERT", "UPDATE (name)"),  # a name is erased with what it names
     "audit_benchmarkset": ADD,
     "search_candidatereading": ADD,
     "search_review": KEEP,

@@ -191,6 +191,8 @@ GLASSCASE_ALLOW_AS = environment.boolean("GLASSCASE_ALLOW_AS", default=not GLASS
 
 # --- Searches ----------------------------------------------------------------------------------------------------------
 # How long a submitted request may wait for counsel, approval and execution; the gate's own limit holds too.
+# Backups of the key store are gone after so many days, and with them the last copies of destroyed keys.
+GLASSCASE_KEY_BACKUP_DAYS = environment.integer("GLASSCASE_KEY_BACKUP_DAYS", 7, minimum=1, maximum=90)
 GLASSCASE_REQUEST_HOURS = environment.integer("GLASSCASE_REQUEST_HOURS", 72, minimum=1, maximum=8760)
 
 # --- Face models -----------------------------------------------------------------------------------------------------
@@ -318,6 +320,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "resume-searches": {"task": "search.resume_searches", "schedule": 60.0, "options": {"expires": 60}},
     "finish-erasures": {"task": "search.finish_erasures", "schedule": 300.0, "options": {"expires": 300}},
     "repeat-evaluations": {"task": "audit.repeat_evaluations", "schedule": 3600.0, "options": {"expires": 3600}},
+    "erase-due": {"task": "search.erase_due", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal-overdue": {"task": "search.seal_overdue", "schedule": 60.0, "options": {"expires": 60}},
 }
 # A running job without a sign of life for so long is given to another worker.

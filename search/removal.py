@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit.log import journal
-from core import database
+from core import database, key_backups
 from core.exceptions import Invalid, NotFound
 from core.models import User
 from core.permissions import signature
@@ -107,6 +107,7 @@ def _erase(which: Q, by: User | None, reason: str) -> int:
                         gallery=gallery,
                         photos=deleted,
                         reason=reason,
+                        backups_until=key_backups.gone_by(),
                         **signature(by, Permission.KEEP_GALLERIES),
                     )
         erased += len(rows)

@@ -75,12 +75,12 @@ def attachment_path(attachment: uuid.UUID) -> Path:
 
 
 def write_file(request: SearchRequest, path: Path, clear: bytes) -> None:
-    """Writes a file sealed under the request's key: whole, and on disk when this returns."""
+    """Writes a file sealed under the request's key (photos: their own): whole, and on disk when this returns."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(keystore.seal(keystore.create(request.id), _FILE, clear))
+            file.write(keystore.seal(keystore.create(_file_record(request, path)), _FILE, clear))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -91,6 +91,20 @@ def write_file(request: SearchRequest, path: Path, clear: bytes) -> None:
 def read_file(request: SearchRequest, path: Path) -> bytes:
     """The clear bytes of a file of the request. Raises NotFound when it, or its key, is gone."""
     try:
-        return keystore.unseal(keystore.get(request.id), _FILE, path.read_bytes())
+        data = path.read_bytes()
+        try:
+            return keystore.unseal(keystore.get(_file_record(request, path)), _FILE, data)
+        except (keystore.KeyMissing, keystore.Unsealable):
+            # Photos of older versions were sealed under the request's key.
+            return keystore.unseal(keystore.get(request.id), _FILE, data)
     except (FileNotFoundError, keystore.KeyMissing):
         raise NotFound("This file is not kept any more.") from None
+
+
+def photo_record(request: SearchRequest) -> uuid.UUID:
+    """Where the key store keeps the key of the photo and its crop: they are erased earlier than what was typed."""
+    return uuid.uuid5(request.id, "photo")
+
+
+def _file_record(request: SearchRequest, path: Path) -> uuid.UUID:
+    return photo_record(request) if path in (probe_path(request), crop_path(request)) else request.id

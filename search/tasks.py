@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.celery import app
-from search import life, removal
+from search import erasure, life, removal
 
 
 @app.task(name="search.expire_requests")
@@ -26,5 +26,12 @@ def seal_overdue() -> None:
 
 @app.task(name="search.finish_erasures")
 def finish_erasures() -> None:
-    """Erase the photos whose removal a killed process left half done."""
+    """Erase what a killed process left half done."""
     removal.finish_erasures()
+    erasure.finish()
+
+
+@app.task(name="search.erase_due")
+def erase_due() -> None:
+    """Erase what was kept as long as it may be."""
+    erasure.erase_due()

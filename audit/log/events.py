@@ -112,6 +112,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             _event("core:token:issued", "app", "An API token was issued.", "user=id token=id"),
             _event("core:token:revoked", "app", "An API token was revoked.", "user=id token=id"),
+            _event("core:keys:backed_up", "app", "The key store was backed up.", "keys=int expires=int"),
             _event("core:command:used", "app", "A command acted in a person's name.", "user=id command=code"),
             # Approvers and policy, written by the gate itself
             _event(
@@ -297,6 +298,20 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "request=id comparison=code expunged=int near_threshold=int approver=id",
             ),
             *(_event(*said) for said in EVENTS_OF_REVIEWS),
+            _event(
+                "search:probe:erased",
+                "gate_owner",
+                "The embedding and the candidates of a search were erased.",
+                "request=id reason=code",
+                "approver=id",
+            ),
+            # `backups_until`: the last backup of the key store that may hold the destroyed keys is gone by then.
+            _event(
+                "search:photo:erased",
+                "app",
+                "The photo of a search was erased with its key; ordered, also what was typed.",
+                "request=id reason=code backups_until=int",
+            ),
             _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
             _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
             # Galleries
@@ -375,6 +390,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "Enrolled photos were erased with their keys.",
                 "gallery=id photos=int reason=code",
+                "backups_until=int",
             ),
             _event("gallery:gallery:viewed", "app", "A gallery's list was read.", "gallery=id"),
             # Face models and evaluations

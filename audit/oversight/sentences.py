@@ -19,7 +19,7 @@ from core.permissions import OPERATOR
 from core.person_roles import ROLES
 
 PEOPLE: Final = frozenset({"actor", "user", "requester", "approver", "viewer"})
-TIMES: Final = frozenset({"at", "expires", "deadline", "started", "training_until", "disclosed"})
+TIMES: Final = frozenset({"at", "backups_until", "expires", "deadline", "started", "training_until", "disclosed"})
 MILLIONTHS: Final = frozenset({"threshold"})
 _PART: Final = re.compile(r"\[([^\]]*)\]")
 _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
@@ -59,6 +59,11 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "gate:exemption:set": "For {gallery} and the purpose {purpose}, searching without approval was set to {exempt} by {approvers}.",
     "gate:hold:placed": "A legal hold was placed on {subject}.",
     "gate:hold:lifted": "The legal hold on {subject} was lifted by {approvers}.",
+    "search:probe:erased": "Embedding and candidates of the search {request} were erased: {reason}[, approved by {approver}].",
+    "search:photo:erased": (
+        "The photo of the search {request} was erased with its key: {reason}. Backups of the key store hold it until {backups_until}."
+    ),
+    "core:keys:backed_up": "The key store with {keys} keys was backed up until {expires}.",
     "search:case:imported": "{case} was imported, offence {offence}.",
     "search:case:opened": "{case} was opened, offence {offence}; confirmed at once: {confirmed}.",
     "search:case:confirmed": "{case} was confirmed.",

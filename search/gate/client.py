@@ -311,3 +311,13 @@ def editions(connection: psycopg.Connection, gallery: uuid.UUID | None = None) -
 
 def erase_record(connection: psycopg.Connection, record: uuid.UUID, proposal: uuid.UUID) -> int:
     return int(_call(connection, "vault.erase", record, proposal))
+
+
+def erase_search(connection: psycopg.Connection, request: uuid.UUID, proposal: uuid.UUID) -> None:
+    """Erases embedding and candidates of a search, by order. Raises GateRefused under a legal hold."""
+    _call(connection, "gate.erase_search", request, proposal, cast="::text")
+
+
+def erase_due(connection: psycopg.Connection, request: uuid.UUID) -> None:
+    """As `erase_search`, without an approval, when it is due. Raises GateRefused when it is not, or under a legal hold."""
+    _call(connection, "gate.erase_due", request, cast="::text")

@@ -60,6 +60,10 @@ def erase(*, record: uuid.UUID) -> dict[str, Any]:
     return {"record": record}
 
 
+def erase_search(*, request: uuid.UUID) -> dict[str, Any]:
+    return {"request": request}
+
+
 def adopt_evaluation(
     *, model: str, report: str, verdict: str, policy: str, threshold: int, expires: int
 ) -> dict[str, Any]:
