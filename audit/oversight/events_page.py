@@ -40,6 +40,23 @@ _KINDS: Final = {
 }
 
 
+# Point of Art. 12(3), what it asks for, and the fields of events that answer it; commitments are fields here.
+ARTICLE_12: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("(a)", "start of the use", "search:intent:filed", "at"),
+    ("(a)", "start of the comparison", "search:result:stored", "started"),
+    ("(a)", "end of the use", "search:result:stored", "at"),
+    ("(a)", "end of a use without result", "search:request:failed", "at reason"),
+    ("(b)", "reference database", "search:intent:filed", "gallery edition model"),
+    ("(b)", "its state when it was searched", "search:result:stored", "edition version templates"),
+    ("(c)", "input data for which the search led to a match", "search:intent:filed", "photo box"),
+    ("(c)", "input data as it was compared", "search:probe:bound", "embedding"),
+    ("(c)", "what it led to", "search:result:stored", "candidates candidates_micro threshold k"),
+    ("(d)", "natural persons involved: who asked", "search:intent:filed", "requester"),
+    ("(d)", "natural persons involved: who approved", "search:request:approved", "approver approval_proof"),
+    ("(d)", "natural persons involved: who read the candidates", "search:candidates:viewed", "viewer"),
+)
+
+
 def markdown() -> str:
     """The whole page."""
     return "\n".join(_lines()) + "\n"
@@ -71,12 +88,26 @@ def _lines() -> Iterator[str]:
     yield "## Kinds"
     yield ""
     yield from _table(("kind", "form"), ((f"`{name}`", form.replace("|", "\\|")) for name, form in _KINDS.items()))
+    yield ""
+    yield "## What the law asks of a log of searches"
+    yield ""
+    yield (
+        "EU AI Act (Regulation (EU) 2024/1689), Art. 12(3), for remote biometric identification, and where each point stands. "
+        "Entries of one use share `request`; whoever may open the vault reads the values behind commitments."
+    )
+    yield ""
+    yield from _table(("point", "asked for", "event", "fields"), _legal())
     for source, title in _SOURCES.items():
         yield ""
         yield f"## {title}"
         for event in events.REGISTRY.values():
             if event.type.partition(":")[0] == source:
                 yield from _event(event)
+
+
+def _legal() -> Iterator[tuple[str, str, str, str]]:
+    for point, asked, type_, fields in ARTICLE_12:
+        yield point, asked, f"`{type_}`", ", ".join(f"`{name}`" for name in fields.split())
 
 
 def _envelope() -> Iterator[tuple[str, str, str]]:

@@ -99,3 +99,28 @@ def test_the_command_opens_a_value_of_a_proven_entry(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL: opening: ")
     with pytest.raises(SystemExit):
         main(["--key", str(log.key.public), "--opening", str(tmp_path / "opening")])
+
+
+def test_several_values_of_one_entry_are_opened_together_and_each_has_to_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number, reason = Opening.of("case_number", "RV-2026-0042"), Opening.of("justification", "a robbery")
+    refused = {"type": "search:request:refused", "reasons": ["case:closed"], "law_pack": "utah"}
+    body = json.loads(entries(5)[2]) | refused | {"c": {one.field: one.commitment for one in (number, reason)}}
+    for name in ("first", "last"):
+        del body[name]
+    sealed = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+    log = Log([*entries(2), sealed])
+    (tmp_path / "receipt").write_bytes(log.receipt(2).encode())
+    (tmp_path / "entry").write_bytes(sealed)
+    command = ["--key", str(log.key.public), "--receipt", str(tmp_path / "receipt"), "--entry", str(tmp_path / "entry")]
+    for opening in (number, reason, Opening.of("justification", "a robbery")):
+        place = tmp_path / f"{len(command)}"
+        place.write_bytes(opening.encode())
+        command += ["--opening", str(place)]
+    assert main(command[:-2]) == 0
+    said = capsys.readouterr().out
+    assert 'the entry commits to case_number: "RV-2026-0042"' in said
+    assert 'the entry commits to justification: "a robbery"' in said
+    assert main(command) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("FAIL: opening: ")

@@ -37,3 +37,10 @@ def test_a_page_that_is_out_of_date_fails_the_check(tmp_path: Any, settings: Any
     place.write_text(out.getvalue() + "more\n")
     with pytest.raises(CommandError, match="make docs"):
         call_command("events_reference", "--check")
+
+
+def test_every_field_that_answers_the_law_exists_and_is_always_there() -> None:
+    for _, _, type_, fields in events_page.ARTICLE_12:
+        event = events.REGISTRY[type_]
+        assert set(fields.split()) <= {*event.fields, *events.ENVELOPE, *event.commits}, type_
+    assert {point for point, *_ in events_page.ARTICLE_12} == {"(a)", "(b)", "(c)", "(d)"}
