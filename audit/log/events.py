@@ -23,7 +23,7 @@ MAX_LIST: Final = 64
 
 UUID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 CODE: Final = r"[a-z0-9][a-z0-9_.:-]{0,79}"
-# The same patterns stand in audit/log/sql/050_bytes.sql; tests/audit/log/test_registry.py compares the two.
+# The same patterns stand in audit/log/sql/060_bytes.sql; tests/audit/log/test_registry.py compares the two.
 SCALARS: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         "id": re.compile(rf"{UUID}"),

@@ -14,5 +14,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0007_passkeys")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0009_passkeys")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, elidable=False)]

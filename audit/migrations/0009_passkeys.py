@@ -14,8 +14,8 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0006_case_tags")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0008_reviews")]
     operations: ClassVar[list[Any]] = [
-        *sql_files("audit", ["log/sql/050_bytes.sql"]),
+        *sql_files("audit", ["log/sql/060_bytes.sql"]),
         migrations.RunPython(fill_registry, elidable=False),
     ]
