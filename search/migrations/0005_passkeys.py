@@ -7,7 +7,7 @@ from core.database import sql_files
 
 class Migration(migrations.Migration):
     dependencies: ClassVar[list[tuple[str, str]]] = [
-        ("search", "0003_reviews"),
-        ("audit", "0009_passkeys"),
+        ("search", "0004_evaluation_editions"),
+        ("audit", "0010_passkeys"),
     ]
     operations: ClassVar[list[Any]] = [*sql_files("search", ["gate/sql/070_passkeys.sql", "gate/sql/060_pins.sql"])]

@@ -3,7 +3,7 @@ from typing import Any, ClassVar
 from django.db import migrations
 
 from audit.log import registry
-from core.database import render_sql, sql_files
+from core.database import render_sql
 
 
 def fill_registry(apps: Any, schema_editor: Any) -> None:
@@ -14,8 +14,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0008_reviews")]
-    operations: ClassVar[list[Any]] = [
-        *sql_files("audit", ["log/sql/060_bytes.sql"]),
-        migrations.RunPython(fill_registry, elidable=False),
-    ]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0010_passkeys")]
+    operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, elidable=False)]
