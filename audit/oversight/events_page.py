@@ -15,6 +15,8 @@ _SOURCES: Final = {
     "gallery": "Galleries",
     "model": "Face models",
     "evaluation": "Evaluations",
+    "testing": "Independent testing",
+    "oversight": "Findings of the oversight board",
     "vault": "Sealed values",
     "log": "The log itself",
 }

@@ -17,6 +17,7 @@ SAMPLES: dict[str, Any] = {
     "ids": [str(uuid.UUID(int=8)), str(uuid.UUID(int=9))],
     "hash": "ab" * 32,
     "code": "missing_case",
+    "bytes": "MEUCIQ",
     "codes": ["missing_case", "closed"],
     "int": 590_000,
     "bool": True,
