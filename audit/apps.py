@@ -16,8 +16,9 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from audit import work  # noqa: F401 - registers the handlers of its jobs
-        from core import navigation
+        from core import diagnosis, navigation
 
+        diagnosis.register("audit.diagnosis.log")
         navigation.register(
             navigation.Place(
                 60, "Error rates", "Reports on how often face models mistake one person for another.", "reports"

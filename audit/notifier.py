@@ -24,6 +24,7 @@ from django.core.mail import EmailMessage
 
 from audit.log.entries import compose
 from audit.notifier_messages import MESSAGES
+from core import state
 
 log = structlog.get_logger(__name__)
 
@@ -67,19 +68,14 @@ class Notifier:
 
     def _read(self) -> Place:
         try:
-            state = json.loads(self._file.read_text(encoding="ascii"))
+            kept = json.loads(self._file.read_text(encoding="ascii"))
         except FileNotFoundError:
             return Place()
-        return Place(int(state["index"]), str(state["sent"]))
+        return Place(int(kept["index"]), str(kept["sent"]))
 
     def _remember(self, place: Place) -> None:
-        draft = self._file.with_name(".state.draft")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump({"index": place.index, "sent": place.sent}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._file)
+        content = json.dumps({"index": place.index, "sent": place.sent})
+        state.write_durably(self._file, content.encode("ascii"))
         self.place = place
 
     def step(self, connection: psycopg.Connection) -> bool:

@@ -14,6 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
 
 from core import database, grants
 from core.environment import SettingError
@@ -31,10 +32,19 @@ class Finding:
     sentence: str
 
 
+_registered: list[str] = []
+
+
+def register(check: str) -> None:
+    """Add a check of another app, by its dotted name; called in AppConfig.ready. It is imported when it is needed."""
+    if check not in _registered:
+        _registered.append(check)
+
+
 def examine() -> list[Finding]:
     """Run every check. One that breaks is a finding too; without a server, or roles in it, the rest is not asked."""
     findings: list[Finding] = []
-    for check in CHECKS:
+    for check in (*CHECKS, *map(import_string, _registered)):
         try:
             found = list(check())
         except (psycopg.Error, SettingError, OSError) as problem:

@@ -15,7 +15,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -40,7 +40,12 @@ COMPARE_SECONDS: Final = 5.0
 # How often witnesses are asked what they know, after the first step, which always asks.
 OUTSIDE_SECONDS: Final = 60.0
 
-Outside = Callable[[], Iterable[Earlier]]
+Outside = Callable[[Sequence[VerifierKey]], Iterable[Earlier]]
+
+
+def nobody(keys: Sequence[VerifierKey]) -> Iterable[Earlier]:
+    """Where there are no witnesses, nobody outside knows anything."""
+    return ()
 
 
 class SignerRefusal(RuntimeError):
@@ -140,7 +145,7 @@ class Signer:
         *,
         number: int = 1,
         archive: Path | None = None,
-        outside: Outside = lambda: (),
+        outside: Outside = nobody,
     ) -> None:
         if _closed(directory).exists():
             raise LogClosed(
@@ -258,7 +263,7 @@ class Signer:
         self._compared = now
 
     def _largest_archived(self, last: Signed) -> Checkpoint | None:
-        signed = self._archive.largest([*self.keys, *self._files.load_retired()])
+        signed = self._archive.largest(self._all_keys())
         if (signed.checkpoint.size if signed else 0) < last.archived:
             raise SignerRefusal(
                 f"The archive of checkpoints in {self._archive.directory} lacks the one of {last.archived:,} entries, which "
@@ -266,9 +271,17 @@ class Signer:
             )
         return signed.checkpoint if signed else None
 
+    def _all_keys(self) -> list[VerifierKey]:
+        return [*self.keys, *self._files.load_retired()]
+
     def _ask_outside(self, now: float) -> tuple[Earlier, ...]:
+        """What witnesses know. At the first step one of them has to answer; later what they said before is enough."""
         if self._asked_outside is None or now - self._asked_outside >= OUTSIDE_SECONDS:
-            self._known_outside = tuple(self._outside())
+            try:
+                self._known_outside = tuple(self._outside(self._all_keys()))
+            except OSError:
+                if self._asked_outside is None:
+                    raise
             self._asked_outside = now
         return self._known_outside
 
@@ -314,7 +327,7 @@ def _refuse_frozen(connection: psycopg.Connection) -> None:
 
 @contextlib.contextmanager
 def open_signer(
-    directory: Path, origin: str, *, archive: Path | None = None, outside: Outside = lambda: ()
+    directory: Path, origin: str, *, archive: Path | None = None, outside: Outside = nobody
 ) -> Iterator[Signer]:
     """A signer whose lock is released at the end."""
     signer = Signer(directory, origin, archive=archive, outside=outside)

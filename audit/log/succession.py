@@ -23,7 +23,7 @@ from audit.log.checkpoint import Checkpoint, VerifierKey
 from audit.log.comparison import RUNBOOK
 from audit.log.merkle import EMPTY_ROOT, leaf_hash
 from audit.log.recovery import RecoveryRefusal
-from audit.log.signer import KeyFiles, LogClosed, Outside, Signer, SignerRefusal, close_for_ever, remembered
+from audit.log.signer import KeyFiles, LogClosed, Outside, Signer, SignerRefusal, close_for_ever, nobody, remembered
 from audit.log.sources import CHECKPOINT
 from audit.log.tiles import Getter
 
@@ -176,7 +176,7 @@ def key_files(connection: psycopg.Connection, directory: Path, first: str) -> Ke
 
 @contextlib.contextmanager
 def open_signer(
-    connection: psycopg.Connection, directory: Path, first: str, *, archive: Path | None, outside: Outside = lambda: ()
+    connection: psycopg.Connection, directory: Path, first: str, *, archive: Path | None, outside: Outside = nobody
 ) -> Iterator[Signer]:
     """The signer of the log that is open in the database. Where it is a successor, the earlier ones are closed for ever first.
 

@@ -26,19 +26,22 @@ from core.database import connect
 ORIGIN = "log.test.example/crash"
 FILE_ACTS = ((os, "fsync"), (Path, "replace"), (state, "_write_new"))
 
+WRITES = ("INSERT", "UPDATE", "DELETE", "SELECT log.append", "SELECT logwork.clear")
+
 
 class Acts:
-    """Counts the acts of a process and calls `fault` at number `at`, before it or after it."""
+    """Counts the acts of a process (`writes`: only statements that write) and calls `fault` at number `at`, before or after."""
 
-    def __init__(self, at: int, fault: Callable[[bool], None], *, after: bool = False) -> None:
-        self.at, self.fault, self.after, self.done = at, fault, after, 0
+    def __init__(self, at: int, fault: Callable[[bool], None], *, after: bool = False, writes: bool = False) -> None:
+        self.at, self.fault, self.after, self.writes, self.done = at, fault, after, writes, 0
 
     def act(self, do: Callable[[], Any], *, sql: bool) -> Any:
         self.done += 1
-        if self.done == self.at and not self.after:
+        hit = self.done == self.at  # asked here: an act may be made of others
+        if hit and not self.after:
             self.fault(sql)
         result = do()
-        if self.done == self.at and self.after:
+        if hit and self.after:
             self.fault(sql)
         return result
 
@@ -58,8 +61,14 @@ class Acts:
         acts = self
 
         class Counted(psycopg.Cursor[Any]):
-            def execute(self, *args: Any, **options: Any) -> Any:
+            def execute(self, query: Any, *args: Any, **options: Any) -> Any:
                 plain = super().execute
+                if acts.writes and not str(query).startswith(WRITES):
+                    return plain(query, *args, **options)
+                return acts.act(lambda: plain(query, *args, **options), sql=True)
+
+            def copy(self, *args: Any, **options: Any) -> Any:
+                plain = super().copy
                 return acts.act(lambda: plain(*args, **options), sql=True)
 
         return Counted
@@ -142,13 +151,13 @@ class Log:
         assert status == 0, out.getvalue()
 
 
-def killed(step: Callable[[Acts], None], at: int) -> bool:
-    """Runs `step` in a child process that is killed with SIGKILL before its act number `at`; False when it has fewer."""
+def killed(step: Callable[[Acts], None], at: int, *, after: bool) -> bool:
+    """Runs `step` in a child process that is killed with SIGKILL at its act number `at`; False when it has fewer."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            acts = Acts(at, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+            acts = Acts(at, lambda _: os.kill(os.getpid(), signal.SIGKILL), after=after)
             with acts.watching():
                 step(acts)
             status = 0

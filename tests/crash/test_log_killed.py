@@ -49,13 +49,14 @@ def prepare(log: Log, step: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("step", ["append", "sequence", "sign"])
-def test_a_process_killed_at_any_of_its_acts_loses_nothing_and_forks_nothing(log: Log, step: str) -> None:
+def test_a_process_killed_at_any_of_its_acts_loses_nothing_and_forks_nothing(log: Log, step: str, after: bool) -> None:
     sizes = [log.account()]
     acts = 0
     for at in range(1, MOST_ACTS):
         prepare(log, step)
-        if not killed(getattr(log, step), at):
+        if not killed(getattr(log, step), at, after=after):
             break
         acts = at
         log.append()
@@ -182,6 +183,7 @@ def test_a_database_stopped_without_warning_under_load_keeps_every_answered_entr
         capture_output=True,
         text=True,
     ).stdout.strip()
+    stopped_at_each_statement(server, log)
     names = ("sequencer", "sequencer", "signer")
     running = [manage({**environment, "GLASSCASE_DB_ROLE": name}, name) for name in names]
     clients = Clients(conninfo, 4)
@@ -205,8 +207,36 @@ def test_a_database_stopped_without_warning_under_load_keeps_every_answered_entr
         ended = [process.wait(30) for process in running]
     assert ended == [0, 0, 0], "nobody refused to go on"
     log.settle()
-    log.appended = clients.answered
+    log.appended += clients.answered
     assert log.account() >= len(clients.answered) > 100
+
+
+def stopped_at_each_statement(server: Server, log: Log) -> None:
+    """The server is stopped without a checkpoint before everything that a step writes, and before its last commit."""
+    log.append()
+    log.settle()
+    log.account()
+
+    def stop(_: bool) -> None:
+        server.stop(immediately=True)
+
+    def stopped(step: str, at: int, *, after: bool) -> bool:
+        prepare(log, step)
+        acts = Acts(at, stop, after=after, writes=True)
+        with contextlib.suppress(psycopg.OperationalError):
+            getattr(log, step)(acts)
+        server.start()
+        log.append()
+        log.settle()
+        log.account()
+        return acts.done >= at
+
+    for step, writes in (("append", 1), ("sequence", 4), ("sign", 2)):
+        done = 0
+        while stopped(step, done + 1, after=False):
+            done += 1
+        assert done >= writes, "the faults did not reach the step"
+        assert stopped(step, done, after=True)
 
 
 def grown(log: Log, clients: Clients) -> None:

@@ -15,6 +15,7 @@ import pytest
 from audit.log import entries, sequencer, signer
 from audit.log.check import Earlier
 from audit.log.checkpoint import Checkpoint
+from audit.log.outside import NobodyAnswers
 from audit.log.signer import SignerRefusal, open_signer
 from tests.enforcement.refusals import denied
 
@@ -168,7 +169,7 @@ def test_what_a_witness_holds_is_compared_at_the_start(
     root = (head(app)[1] if size else signer.EMPTY_ROOT) if own_root else b"\2" * 32
     asked: list[int] = []
 
-    def outside() -> list[Earlier]:
+    def outside(_: object) -> list[Earlier]:
         asked.append(1)
         return [Earlier("The Board's witness", Checkpoint(ORIGIN, size, root))]
 
@@ -192,7 +193,7 @@ def test_a_tree_that_grew_past_what_the_witness_knows_is_cleared_and_signed(as_r
     append(app, 300)
     sequencer.step(own)
     outside = [Earlier("a witness", Checkpoint(ORIGIN, *held))]
-    with open_signer(tmp_path / "signer", ORIGIN, outside=lambda: outside) as one:
+    with open_signer(tmp_path / "signer", ORIGIN, outside=lambda _: outside) as one:
         assert one.step(signing) == 303
 
 
@@ -256,3 +257,47 @@ def test_nothing_is_published_that_could_not_be_archived(as_role: Open, tmp_path
         assert app.execute("SELECT count(*) FROM log.checkpoint").fetchone() == (0,)
         (tmp_path / "archive").unlink()
         assert one.step(signing) == 3
+
+
+def test_a_signer_clears_nothing_before_one_of_its_witnesses_has_answered(
+    as_role: Open, as_superuser: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, signing = as_role("sequencer"), as_role("signer")
+    uncleared(as_superuser)
+    answers: list[list[Earlier] | None] = [None, [], None]
+
+    def outside(_: object) -> list[Earlier]:
+        answer = answers.pop(0)
+        if answer is None:
+            raise NobodyAnswers("no witness says what it knows of the log")
+        return answer
+
+    monkeypatch.setattr(signer, "OUTSIDE_SECONDS", 0.0)
+    monkeypatch.setattr(signer, "COMPARE_SECONDS", 0.0)
+    with open_signer(tmp_path / "signer", ORIGIN, outside=outside) as one:
+        with pytest.raises(NobodyAnswers):
+            one.step(signing)
+        assert not sequencer.is_cleared(own)
+        one.step(signing)
+        assert sequencer.is_cleared(own)
+        one.step(signing)  # later their silence is no reason to stop
+        assert answers == []
+
+
+def test_the_doctor_says_whether_database_signer_and_archive_agree(database: Any, as_role: Open, pump: Any) -> None:
+    from audit.diagnosis import log
+
+    append(as_role("app"), 3)
+    pump()
+    said = {finding.subject: finding for finding in log()}
+    assert said["log"].fine
+    assert said["log memory"].fine
+    assert "the signer's memory (3) and the archive of checkpoints (3)" in said["log memory"].sentence
+    memory = database.home / "signer" / "state.json"
+    memory.write_text(json.dumps({"origin": ORIGIN, "size": 9, "root": "00" * 32}))
+    as_role("signer").execute("SELECT logwork.freeze('A drill.')")
+    said = {finding.subject: finding for finding in log()}
+    assert not said["log"].fine
+    assert "frozen: A drill." in said["log"].sentence
+    assert not said["log memory"].fine
+    assert "the signer's memory knows 9" in said["log memory"].sentence
