@@ -19,12 +19,15 @@ import pytest
 from django.core.management import CommandError, call_command
 from psycopg.sql import SQL, Identifier
 
-from audit.log import entries, journal, recovery, sequencer, signer, storage, succession, verifier_keys, verify
-from audit.log.checkpoint import VerifierKey, open_checkpoint
+from audit.log import entries, journal, outside, recovery, sequencer, signer, storage, succession, verifier_keys, verify
+from audit.log.checkpoint import Note, VerifierKey, open_checkpoint
+from audit.log.policy import Policy
+from audit.log.witness import WitnessClient
 from audit.oversight import health
 from core import database as core_database
 from core import embedded_place, initialise
 from tests import kits, run
+from tests.audit.log.witnesses import running
 from tests.enforcement.refusals import denied
 
 Open = Callable[..., psycopg.Connection]
@@ -56,10 +59,10 @@ class Installation:
         return [entry.id for entry in made]
 
     @contextlib.contextmanager
-    def signing(self) -> Iterator[Callable[[], int | None]]:
+    def signing(self, outside: signer.Outside = signer.nobody) -> Iterator[Callable[[], int | None]]:
         with (
             core_database.connect("signer") as own,
-            succession.open_signer(own, self.home / "signer", self.first, archive=None) as one,
+            succession.open_signer(own, self.home / "signer", self.first, archive=None, outside=outside) as one,
         ):
             verifier_keys.publish(one.keys)
             yield lambda: one.step(own)
@@ -203,6 +206,38 @@ def test_the_lost_entries_come_back_byte_for_byte_and_those_since_follow_them(re
     assert (entry["first"], entry["size"], entry["waiting"]) == (40, 140, 3)
     assert entry["root"] == restored.before[1].hex()
     assert health.state().is_healthy
+
+
+def test_a_signer_and_archive_restored_with_the_database_are_stopped_by_a_witness(
+    log: Installation, tmp_path: Path
+) -> None:
+    log.append(10)
+    log.run()
+    (key,) = verifier_keys.published()
+    with running(tmp_path / "board", "board.example.org", [key]) as board:
+        policy = Policy.parse(f"{board.line('board')}quorum board\n".encode())
+        log.save()
+        shutil.copytree(log.home / "signer", tmp_path / "backup")
+        log.append(5)
+        log.run()
+        whole = log.export(tmp_path / "whole")
+        client = WitnessClient(policy.witnesses[0])
+        client.add_checkpoint(Note.parse((whole / "checkpoint").read_bytes()), old=0, prove=lambda _: [])
+        client.close()
+        log.restore()
+        shutil.rmtree(log.home / "signer")
+        shutil.copytree(tmp_path / "backup", log.home / "signer")
+        asking = outside.asking(policy, log.first)
+        with log.signing(asking) as sign, pytest.raises(signer.SignerRefusal, match="the witness board knows 15"):
+            sign()
+        with pytest.raises(sequencer.Frozen):
+            log.sequence()
+        command("recover_log", "--from", str(whole))
+        with log.signing(asking) as sign:
+            sign()
+        assert log.run() == 16
+    with log.signing(asking) as sign, pytest.raises(outside.NobodyAnswers):
+        sign()
 
 
 def test_more_than_a_tile_comes_back(log: Installation, tmp_path: Path) -> None:
