@@ -2,147 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
 import shutil
 import subprocess
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from psycopg.sql import SQL, Identifier
 
-from audit.log import entries, journal, outside, recovery, sequencer, signer, storage, succession, verifier_keys, verify
-from audit.log.checkpoint import Note, VerifierKey, open_checkpoint
+from audit.log import entries, outside, recovery, sequencer, signer, verifier_keys
+from audit.log.checkpoint import Note, VerifierKey
 from audit.log.policy import Policy
 from audit.log.witness import WitnessClient
 from audit.oversight import health
 from core import database as core_database
-from core import embedded_place, initialise
-from tests import kits, run
+from tests import kits
+from tests.audit.log.drill import Installation, command, verified
 from tests.audit.log.witnesses import running
 from tests.enforcement.refusals import denied
 
 Open = Callable[..., psycopg.Connection]
-
-
-def postgres(program: str, *arguments: str) -> None:
-    """Runs one of PostgreSQL's own programs as the superuser on the tests' server."""
-    place = embedded_place.find(run.HOME)
-    subprocess.run(
-        [place.programs / "bin" / program, "--host", str(run.HOME / "run"), "--username", "postgres", *arguments],
-        check=True,
-        capture_output=True,
-        env={"PATH": os.defpath, "LC_ALL": "C"},
-    )
-
-
-class Installation:
-    """A log that is written, sequenced and signed as its processes do, and a database that is dumped and restored."""
-
-    def __init__(self, clone: kits.Clone, settings: Any) -> None:
-        self.name, self.home, self.first = clone.name, clone.home, settings.GLASSCASE_LOG_ORIGIN
-        self.dump = clone.home / "database.dump"
-
-    def append(self, count: int) -> list[uuid.UUID]:
-        made = [entries.compose("core:user:signed_in", user=uuid.uuid4()) for _ in range(count)]
-        with core_database.connect("app") as app:
-            for entry in made:
-                app.execute("SELECT log.append(%s)", [entry.body])
-        return [entry.id for entry in made]
-
-    @contextlib.contextmanager
-    def signing(self, outside: signer.Outside = signer.nobody) -> Iterator[Callable[[], int | None]]:
-        with (
-            core_database.connect("signer") as own,
-            succession.open_signer(own, self.home / "signer", self.first, archive=None, outside=outside) as one,
-        ):
-            verifier_keys.publish(one.keys)
-            yield lambda: one.step(own)
-
-    def sequence(self) -> int:
-        with core_database.connect("sequencer") as own:
-            return sequencer.step(own)
-
-    def run(self) -> int | None:
-        """One round of all processes: what waits is in the tree and signed."""
-        with self.signing() as sign:
-            sign()
-            self.sequence()
-            return sign()
-
-    def save(self) -> None:
-        postgres("pg_dump", "--format=custom", f"--file={self.dump}", self.name)
-
-    def restore(self) -> None:
-        from django.db import connections
-
-        connections.close_all()
-        with core_database.connect_superuser() as superuser:
-            superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(self.name)))
-            superuser.execute(SQL("CREATE DATABASE {} TEMPLATE template0").format(Identifier(self.name)))
-            initialise.restrict_database(superuser, self.name)
-        postgres("pg_restore", "--exit-on-error", f"--dbname={self.name}", str(self.dump))
-
-    def export(self, place: Path, number: int | None = None) -> Path:
-        with core_database.connect("reader") as own:
-            storage.export(own, place, storage.origin(own, number))
-        return place
-
-    def head(self) -> tuple[int, bytes]:
-        with core_database.connect("reader") as own:
-            row = own.execute("SELECT size, root FROM logwork.head").fetchone()
-        assert row is not None
-        return int(row[0]), bytes(row[1])
-
-    def places(self) -> dict[uuid.UUID, tuple[int, int]]:
-        with core_database.connect("reader") as own:
-            rows = own.execute("SELECT e.uid, p.origin, p.index FROM log.place p JOIN log.entry e ON e.id = p.entry_id")
-            return {uid: (origin, index) for uid, origin, index in rows.fetchall()}
-
-
-@pytest.fixture
-def log(database: kits.Clone, settings: Any) -> Installation:
-    return Installation(database, settings)
-
-
-@pytest.fixture
-def restored(log: Installation, tmp_path: Path) -> Installation:
-    """Dump at 40 entries and one that waits, 100 more appended and signed, export and checkpoint kept, dump restored."""
-    log.append(40)
-    size = log.run()
-    assert size is not None
-    log.waited = log.append(1)  # type: ignore[attr-defined]
-    log.save()
-    log.append(99)
-    assert log.run() == size + 100
-    log.whole = log.export(tmp_path / "whole")  # type: ignore[attr-defined]
-    log.before = log.head()  # type: ignore[attr-defined]
-    log.restore()
-    assert log.head()[0] == size
-    return log
-
-
-def verified(place: Path, *arguments: str) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        keys = [part for key in verifier_keys.published() for part in ("--key", str(key))]
-        status = verify.main([str(place), *keys, *arguments])
-    assert status == 0, out.getvalue()
-    return out.getvalue()
-
-
-def command(name: str, *arguments: str) -> str:
-    out = io.StringIO()
-    call_command(name, *arguments, stdout=out)
-    return out.getvalue()
 
 
 def test_a_restored_database_gives_no_index_before_and_none_after_the_comparison(restored: Any) -> None:
@@ -298,119 +183,6 @@ def test_a_database_that_went_another_way_is_not_recovered_but_succeeded(log: In
     assert log.head()[0] == 15
 
 
-def test_when_the_entries_are_gone_a_new_log_begins_and_the_old_one_is_never_signed_again(
-    restored: Any, cast: Any, tmp_path: Path
-) -> None:
-    from core.models import User
-
-    late = restored.append(3)
-    arguments = ["--cause", "entries_lost", "--approved-by", cast.bea.username]
-    with pytest.raises(CommandError, match="twice"):
-        command("succeed_log", *arguments)
-    arguments += ["--approved-by", cast.sam.username]
-    with pytest.raises(CommandError, match="not frozen"):
-        command("succeed_log", *arguments)
-    with pytest.raises(signer.SignerRefusal):
-        restored.run()
-    (old,) = verifier_keys.published()
-    size = restored.head()[0]
-    said = json.loads(command("succeed_log", *arguments).splitlines()[-1])
-    assert said == {
-        "log": f"{old.name}/2",
-        "verifiable": size,
-        "signed": restored.before[0],
-        "lost": restored.before[0] - size,
-    }
-    assert restored.sequence() == 0, "the signer has to compare first"
-    restored.run()
-    places = restored.places()
-    waited = [places[uid] for uid in (*restored.waited, *late)]
-    assert [origin for origin, _ in waited] == [2] * 4
-    assert [index for _, index in waited] == sorted(index for _, index in waited)
-    keys = verifier_keys.published()
-    assert [key.name for key in keys] == [old.name, f"{old.name}/2"]
-    assert keys[0].public_key != keys[1].public_key
-
-    new_log = restored.export(tmp_path / "new")
-    verified(new_log)
-    signed = open_checkpoint((new_log / "checkpoint").read_bytes(), keys)
-    assert signed.checkpoint.origin == f"{old.name}/2"
-    first = first_entry(new_log)
-    assert first["type"] == "log:origin:succeeded"
-    assert (first["size"], first["signed_size"], first["lost"], first["cause"]) == (
-        size, restored.before[0], restored.before[0] - size, "entries_lost",
-    )  # fmt: skip
-    assert first["signed_root"] == restored.before[1].hex()
-    assert first["approved_by"] == [
-        str(User.objects.get(username=name).pk) for name in sorted([cast.bea.username, cast.sam.username])
-    ]
-
-    old_log = restored.export(tmp_path / "old", 1)
-    assert open_checkpoint((old_log / "checkpoint").read_bytes(), [old]).checkpoint.size == size
-    verified(old_log)
-    with pytest.raises(signer.SignerRefusal, match="never signed again"):
-        signer.Signer(restored.home / "signer", old.name)
-    with core_database.connect("reader") as own:
-        receipt = storage.receipt(own, late[0])
-        receipt.verify(storage.entry_body(own, late[0]), keys)
-        assert own.execute("SELECT max(size) FROM log.checkpoint WHERE origin = 1").fetchone() == (size,)
-    assert health.state().is_healthy
-    journal.record_now("log:entries:viewed")
-    assert restored.run() is not None
-
-
-def first_entry(place: Path) -> dict[str, Any]:
-    from audit.log.tiles import split_bundle
-
-    (bundle,) = [found for found in (place / "tile" / "entries").rglob("*") if found.is_file()]
-    found: dict[str, Any] = json.loads(split_bundle(bundle.read_bytes())[0][0])
-    return found
-
-
-def test_a_database_from_before_the_succession_is_not_signed(restored: Any, cast: Any, tmp_path: Path) -> None:
-    with pytest.raises(signer.SignerRefusal):
-        restored.run()
-    people = ["--approved-by", cast.bea.username, "--approved-by", cast.sam.username]
-    command("succeed_log", "--cause", "entries_lost", *people)
-    restored.run()
-    restored.restore()
-    with pytest.raises(signer.SignerRefusal, match="never signed again"):
-        restored.run()
-    with core_database.connect("reader") as own:
-        assert own.execute("SELECT count(*) FROM logwork.frozen").fetchone() == (1,)
-    with pytest.raises(psycopg.Error):
-        restored.append(1)
-
-
-def test_a_log_that_holds_everything_is_not_succeeded_for_a_loss_but_for_a_stolen_key(
-    log: Installation, cast: Any, tmp_path: Path
-) -> None:
-    log.run()
-    size = log.head()[0]
-    people = ["--approved-by", cast.bea.username, "--approved-by", cast.sam.username]
-    with pytest.raises(CommandError, match="not frozen"):
-        command("succeed_log", "--cause", "rewritten", *people)
-    said = json.loads(command("succeed_log", "--cause", "key_stolen", *people).splitlines()[-1])
-    assert (said["lost"], said["signed"]) == (0, size)
-    log.run()
-    assert len({key.public_key for key in verifier_keys.published()}) == 2
-
-
-def test_a_succession_that_makes_less_of_the_old_log_than_was_signed_is_not_signed(restored: Any, cast: Any) -> None:
-    """Whoever owns the database could lie about how much there was: the signer remembers."""
-    with core_database.connect("migrate") as migrate:
-        succession.succeed(
-            migrate,
-            verifier_keys.published(),
-            owner=core_database.role_name("log_owner"),
-            first=restored.first,
-            cause="key_lost",
-            approved_by=[],
-        )
-    with pytest.raises(signer.SignerRefusal, match="not that 158 entries of it were signed"):
-        restored.run()
-
-
 @pytest.mark.parametrize(
     "role", ["app", "sequencer", "signer", "reader", "witness_client", "notifier", "registrar", "migrate"]
 )
@@ -450,17 +222,6 @@ def test_even_the_owner_unfreezes_only_what_holds_what_is_known(as_role: Open) -
     assert migrate.execute("SELECT known_size FROM logwork.frozen").fetchone() == (5,)
     with pytest.raises(psycopg.Error, match="next number"):
         migrate.execute("INSERT INTO log.origin (number, base) VALUES (3, 0)")
-
-
-def test_a_new_log_begins_with_nothing_but_its_succession(as_role: Open) -> None:
-    """The sequencer cannot put anything else there, whoever has opened the new log."""
-    body = entries.compose("core:user:signed_in", user=uuid.uuid4()).body
-    as_role("app").execute("SELECT log.append(%s)", [body])
-    migrate = as_role("migrate")
-    migrate.execute(SQL("SET ROLE {}").format(Identifier(core_database.role_name("log_owner"))))
-    migrate.execute("INSERT INTO log.origin (number, base) VALUES (2, 0)")
-    with pytest.raises(psycopg.Error, match="begins by saying so"):
-        sequencer.step(as_role("sequencer"))
 
 
 def test_a_false_alarm_is_lifted_by_a_copy_that_the_database_extends(log: Installation, tmp_path: Path) -> None:

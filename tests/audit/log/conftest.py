@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import kits
+from tests.audit.log.drill import Installation
+
+
+@pytest.fixture
+def log(database: kits.Clone, settings: Any) -> Installation:
+    return Installation(database, settings)
+
+
+@pytest.fixture
+def restored(log: Installation, tmp_path: Path) -> Installation:
+    """Dump at 40 entries and one that waits, 100 more appended and signed, export and checkpoint kept, dump restored."""
+    log.append(40)
+    size = log.run()
+    assert size is not None
+    log.waited = log.append(1)  # type: ignore[attr-defined]
+    log.save()
+    log.append(99)
+    assert log.run() == size + 100
+    log.whole = log.export(tmp_path / "whole")  # type: ignore[attr-defined]
+    log.before = log.head()  # type: ignore[attr-defined]
+    log.restore()
+    assert log.head()[0] == size
+    return log
