@@ -21,6 +21,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "hash": st.binary(min_size=32, max_size=32).map(bytes.hex),
     "nonce": st.binary(min_size=16, max_size=16).map(bytes.hex),
     "code": st.from_regex(r"[a-z0-9][a-z0-9_.:-]{0,79}", fullmatch=True),
+    "bytes": st.from_regex(r"[A-Za-z0-9_-]{1,90}", fullmatch=True),
     "int": st.integers(-SAFE, SAFE),
     "bool": st.booleans(),
 }
