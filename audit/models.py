@@ -174,3 +174,26 @@ class TestingSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.face_model_name}: {self.purpose}"
+
+
+class CourtLink(models.Model):
+    """A link with which somebody without an account reads the receipts of one search; only its SHA-256 is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    request = models.ForeignKey("search.SearchRequest", on_delete=models.RESTRICT, related_name="+")
+    digest = models.CharField(max_length=64, unique=True)
+    recipient = models.CharField(max_length=40)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=models.F("made_at")), name="court_link_ends_after_it_was_made"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"court link {self.id}"

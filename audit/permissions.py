@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from core.exceptions import NotAllowed
 from core.permissions import has, require
 from core.person_roles import Permission
 
 if TYPE_CHECKING:
+    from audit.models import CourtLink
     from core.models import User
+    from search.models import SearchRequest
 
 
 def check_can_read_log(user: User) -> None:
@@ -50,3 +53,43 @@ def can_read_evaluations(user: User) -> bool:
 def can_file_findings(user: User) -> bool:
     """Whether this person files and closes findings."""
     return has(user, Permission.FILE_FINDINGS)
+
+
+def check_can_make_court_link(user: User, request: SearchRequest) -> None:
+    """Handing the receipts of a search to a court or counsel: its officer, a supervisor of the agency, the board."""
+    if not (
+        has(user, Permission.SAMPLE_SEARCHES)
+        or (has(user, Permission.REQUEST_SEARCHES) and request.requester_id == user.id)
+        or (has(user, Permission.APPROVE_SEARCHES) and _colleagues(user, request.requester))
+    ):
+        raise NotAllowed("Only the officer of the search, a supervisor of the agency and the board make court links.")
+
+
+def can_make_court_link(user: User, request: SearchRequest) -> bool:
+    return _passes(check_can_make_court_link, user, request)
+
+
+def check_can_revoke_court_link(user: User, link: CourtLink) -> None:
+    """One's own links; a supervisor those of the agency; the board all. What the board handed out, no agency takes back."""
+    if not (
+        link.made_by_id == user.id
+        or has(user, Permission.SAMPLE_SEARCHES)
+        or (has(user, Permission.APPROVE_SEARCHES) and _colleagues(user, link.made_by))
+    ):
+        raise NotAllowed("This link was made by somebody else. Ask them, a supervisor or the board to revoke it.")
+
+
+def can_revoke_court_link(user: User, link: CourtLink) -> bool:
+    return _passes(check_can_revoke_court_link, user, link)
+
+
+def _colleagues(one: User, other: User) -> bool:
+    return one.agency_id is not None and one.agency_id == other.agency_id
+
+
+def _passes(check: Any, *arguments: Any) -> bool:
+    try:
+        check(*arguments)
+    except NotAllowed:
+        return False
+    return True

@@ -5,6 +5,7 @@ GlasscaseError
   NotFound      404   there is no such thing for this person
   Conflict      409   not in this state
   Invalid       422   what was typed is wrong, field by field
+  TooMany       429   too often; later again
   Unavailable   503   a part of the system does not answer
 """
 
@@ -50,6 +51,12 @@ class Invalid(GlasscaseError):
     def __init__(self, sentence: str, field_errors: Mapping[str, Sequence[str]] | None = None) -> None:
         super().__init__(sentence)
         self.field_errors: dict[str, list[str]] = {name: list(found) for name, found in (field_errors or {}).items()}
+
+
+class TooMany(GlasscaseError):
+    """This was asked for too often; it works again later."""
+
+    status = 429
 
 
 class Unavailable(GlasscaseError):

@@ -49,6 +49,7 @@ APP_TABLES: dict[str, Privileges] = {
     "search_leadoutcome": ADD,
     "search_disclosure": ADD,
     "audit_evaluation": KEEP,
+    "audit_courtlink": KEEP,
     "audit_evaluationchunk": KEEP,
     "audit_finding": KEEP,
     "audit_testingsession": KEEP,

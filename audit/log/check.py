@@ -62,6 +62,7 @@ Category = Literal[
     "approval",  # a search rests on an approval whose proof is wrong
     "absence",  # a statement of absence is unusable or does not fit the log
     "opening",  # a disclosed value is not the one that the entry commits to
+    "selection",  # an exported selection holds something that was not logged so
 ]
 Progress = Callable[[int, int], None]  # entries done, entries in all
 Reader = Callable[[int, Sequence[bytes]], None]  # index of the first of these entries

@@ -313,6 +313,24 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "request=id reason=code backups_until=int",
             ),
             _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
+            # A link with which a court or counsel reads receipts without an account.
+            _event(
+                "search:court_link:made",
+                "app",
+                "A link to the receipts of a search was made for a court or counsel.",
+                "request=id link=id recipient=code expires=int",
+            ),
+            _event("search:court_link:revoked", "app", "A court link was revoked.", "request=id link=id"),
+            _event(
+                "search:court_link:used",
+                "app",
+                "Something was read or downloaded through a court link.",
+                "request=id link=id what=code",
+                "entry=id",
+            ),
+            _event(
+                "search:court_link:refused", "app", "An ended court link was used.", "request=id link=id reason=code"
+            ),
             _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
             # Galleries
             _event(
@@ -467,7 +485,10 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "A record's values were erased.",
                 "record=id values=int approver=id",
             ),
-            _event("log:entries:viewed", "app", "Entries were read in the log browser.", "", "first=int last=int"),
+            # `about` is the search whose whole life was shown beside an entry.
+            _event(
+                "log:entries:viewed", "app", "Entries were read in the log browser.", "", "first=int last=int about=id"
+            ),
             # `reader` is the API token, or the person where no token was used.
             _event("log:bundle:served", "app", "Entry bundles were served.", "reader=id"),
             _event("log:export:made", "app", "The log was exported.", "size=int"),
@@ -478,6 +499,14 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "It was stated which entries are for a case number, and that no other one is.",
                 "first=int last=int of_case=int",
                 commits="case_number",
+            ),
+            # `size` is that of the signed log; the optional fields are the filter and what it found.
+            _event(
+                "log:selection:exported",
+                "app",
+                "A selection of the log was exported with its proofs.",
+                "entries=int size=int",
+                "first=int last=int event=code case=id about=id user=id since=int until=int",
             ),
             _event("log:key:announced", "signer", "A signing key was announced.", "key=hash"),
             _event("log:key:rotated", "signer", "The signing key was rotated.", "previous=hash key=hash"),
@@ -497,7 +526,10 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "previous=hash number=int size=int root=hash signed_size=int signed_root=hash lost=int kept=int "
                 "kept_root=hash cause=code approved_by=ids",
             ),
-            _event("log:database:maintained", "migrate", "The database was migrated.", "migrations=int"),
+            # Written before it happens. `reason` is there when maintenance was announced that is no migration of ours.
+            _event(
+                "log:database:maintained", "migrate", "The database is maintained.", "migrations=int", "reason=code"
+            ),
         )
     }
 )

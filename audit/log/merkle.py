@@ -133,12 +133,14 @@ class Prover:
         self._get = get
         # One proof asks for the same few tiles again and again; 64 of them take half a megabyte.
         self._hashes = lru_cache(maxsize=64)(self._read)
+        # Proofs of neighbours have nearly all of their hashes in common.
+        self._range_root = lru_cache(maxsize=4096)(self._root_of)
 
     def _read(self, level: int, n: int) -> list[bytes]:
         width = min(TILE_WIDTH, (self.size >> 8 * level) - n * TILE_WIDTH)
         return split_hashes(fetch_hashes(self._get, Tile(level, n, width)))
 
-    def _range_root(self, start: int, end: int) -> bytes:
+    def _root_of(self, start: int, end: int) -> bytes:
         """Root of the entries start..end-1, a subtree of the RFC's recursion."""
         count = end - start
         if count & (count - 1) == 0:

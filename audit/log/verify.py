@@ -1,13 +1,14 @@
 """`glasscase-verify`: checks a published log, and receipts from it, without the people who run it.
 
     glasscase-verify LOG --key VKEY [--old CHECKPOINT] [--receipt FILE --entry FILE [--opening FILE]]
-                     [--absence STATEMENT] [--witness FILE --quorum N]
+                     [--absence STATEMENT] [--selection FILE] [--witness FILE --quorum N]
 
-Without LOG only the receipt is checked. `--opening` holds a disclosed value against the entry's commitment. `--absence`
-holds a statement of absence against every search entry of LOG. `--witness` counts cosignatures on the checkpoint of LOG,
-or of the receipt where LOG is left out: its FILE is a policy (c2sp.org/tlog-policy), or a list of keys that `--quorum`
-goes with. The last line is `OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>` (exit 1);
-`audit.log.check` lists the categories. Needs Python alone.
+Without LOG only the receipt, or the selection (an export of some entries), is checked. `--opening` holds a disclosed
+value against the entry's commitment. `--absence` holds a statement of absence against every search entry of LOG.
+`--witness` counts cosignatures on the checkpoint of LOG, or of the receipt or the selection where LOG is left out: its
+FILE is a policy (c2sp.org/tlog-policy), or a list of keys that `--quorum` goes with. The last line is
+`OK size=<entries> root=<base64>` (exit 0) or `FAIL: <category>: <reason>` (exit 1); `audit.log.check` lists the
+categories. Needs Python alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from audit.log.checkpoint import (
     open_checkpoint,
 )
 from audit.log.policy import Policy, PolicyError, is_policy
+from audit.log.selection import Checked, check_selection
 from audit.log.sources import Unreadable, open_source
 
 
@@ -102,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="glasscase-verify", description="Checks a published Glasscase log, and receipts from it."
     )
     add = parser.add_argument
-    add("log", metavar="LOG", nargs="?", help="directory, zip file or http(s) address; may be left out with --receipt")
+    add(
+        "log",
+        metavar="LOG",
+        nargs="?",
+        help="directory, zip file or http(s) address; may be left out with --receipt or --selection",
+    )
     add("--key", metavar="VKEY", action="append", required=True, help="the log's verifier key; repeat after a rotation")
     add(
         "--old", metavar="CHECKPOINT", action="append", default=[], help="a checkpoint you kept; the log must extend it"
@@ -111,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--entry", metavar="FILE", help="the entry that the receipt is for, byte for byte")
     add("--opening", metavar="FILE", action="append", default=[], help="a value that was disclosed from the entry")
     add("--absence", metavar="FILE", help="a statement that no search for a case stands in a part of the log")
+    add("--selection", metavar="FILE", help="entries that were exported with their proofs: the zip, JSON or CSV file")
     add(
         "--witness",
         metavar="FILE",
@@ -133,6 +141,11 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
     if arguments.receipt:
         receipt, covering = check_receipt(_read_file(arguments.receipt), _read_file(arguments.entry), keys)
         earlier.append(Earlier("the receipt", covering.checkpoint))
+    chosen: Checked | None = None
+    if arguments.selection:
+        chosen = check_selection(arguments.selection, keys)
+        covering = chosen.signed
+        earlier.append(Earlier("the selection", covering.checkpoint))
     opened = [check_opening(_read_file(path), _read_file(arguments.entry)) for path in arguments.opening]
     stated = _read_statement(arguments.absence) if arguments.absence else None
     outcome = None
@@ -165,6 +178,8 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
         print(f"extends the older checkpoint of {known.checkpoint.size} entries")
     if arguments.receipt:
         print(f"the receipt's entry is number {receipt.index}")
+    if chosen is not None:
+        print(_said(chosen))
     for field, value in opened:
         print(f"the entry commits to {field}: {value}")
     for line in proofs.lines():
@@ -174,6 +189,13 @@ def _run(arguments: argparse.Namespace) -> SignedCheckpoint:
     return signed
 
 
+def _said(chosen: Checked) -> str:
+    if not chosen.count:
+        return "the selection holds no entry"
+    entries = "1 entry" if chosen.count == 1 else f"{chosen.count} entries"
+    return f"the selection holds {entries} of the log, from number {chosen.first} to {chosen.last}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     arguments = parser.parse_args(argv)
@@ -181,10 +203,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--receipt and --entry go together")
     if arguments.opening and arguments.entry is None:
         parser.error("--opening needs --receipt and --entry")
-    if arguments.log is None and (arguments.receipt is None or arguments.old):
-        parser.error("name the log to check")
     if arguments.absence and arguments.log is None:
         parser.error("--absence needs the log")
+    if arguments.log is None and ((arguments.receipt is None) == (arguments.selection is None) or arguments.old):
+        parser.error("name the log to check, or one receipt, or one selection")
     if arguments.quorum is not None and arguments.witness is None:
         parser.error("--quorum needs --witness")
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -1,15 +1,17 @@
 """Entries of the log for the browser: newest first, filtered, with the names that the reader may know.
 
 Only entries that have their place in the tree are shown. Ids stand literally in an entry's canonical bytes, so a filter by
-person or case finds every entry that mentions the id, in whatever field.
+person or case finds every entry that mentions the id, in whatever field. Which requests belong to a case is what the log
+says, not what the tables of the application say.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,7 +30,10 @@ from search import selectors
 PAGE_SIZE: Final = 50
 # A filter that finds little in a long log reads all of it.
 _SECONDS: Final = 15
+_LONGEST_LIFE: Final = 200
 READINGS: Final = ("log:entries:viewed", "log:bundle:served")
+# The entries that say to which case a request belongs.
+_NAME_THE_CASE: Final = ("search:request:submitted", "search:request:refused", "search:intent:filed")
 _COLUMNS: Final = "l.idx, e.uid, e.body FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id"
 
 
@@ -69,19 +74,21 @@ class LogEntry:
 class Filter:
     """Which entries to show. `type` is an event type or the beginning of several (`search:`); the rest narrows further.
 
-    `case` finds the entries that name the case and those of its requests.
+    `case` finds the entries that name the case and those of its requests; `first` and `last` are entry numbers, inclusive.
     """
 
     type: str = ""
     case: uuid.UUID | None = None
+    request: uuid.UUID | None = None
     person: uuid.UUID | None = None
+    first: int | None = None
+    last: int | None = None
     since: datetime | None = None
     until: datetime | None = None
     without_readings: bool = False
-    requests: Sequence[uuid.UUID] = field(default=())
 
     def conditions(self) -> tuple[list[str], list[Any]]:
-        """SQL conditions on log.entry `e`, and their parameters."""
+        """SQL conditions on log.leaf `l` and log.entry `e`, and their parameters."""
         found: list[str] = []
         values: list[Any] = []
         if self.type:
@@ -92,16 +99,41 @@ class Filter:
             found.append("e.type <> ALL(%s)")
             values.append(list(READINGS))
         if self.case is not None:
-            found.append("(position(convert_to(%s, 'UTF8') IN e.body) > 0 OR e.request = ANY(%s::uuid[]))")
-            values += [str(self.case), [str(one) for one in self.requests]]
+            found.append(
+                "(position(convert_to(%s, 'UTF8') IN e.body) > 0 OR e.request IN (SELECT named.request FROM log.entry named"
+                " WHERE named.type = ANY(%s) AND position(convert_to(%s, 'UTF8') IN named.body) > 0))"
+            )
+            values += [str(self.case), list(_NAME_THE_CASE), str(self.case)]
+        if self.request is not None:
+            found.append("e.request = %s")
+            values.append(self.request)
         if self.person is not None:
             found.append("position(convert_to(%s, 'UTF8') IN e.body) > 0")
             values.append(str(self.person))
+        for number, comparison in ((self.first, ">="), (self.last, "<=")):
+            if number is not None:
+                found.append(f"l.idx {comparison} %s")
+                values.append(number)
         for moment, comparison in ((self.since, ">="), (self.until, "<")):
             if moment is not None:
                 found.append(f"e.at {comparison} %s")
-                values.append(int(moment.timestamp() * 1000))
+                values.append(_milliseconds(moment))
         return found, values
+
+    def said(self) -> dict[str, Any]:
+        """The filter as fields of the entry of an export; entry numbers are told by what was found."""
+        return {
+            "event": self.type.rstrip(":") or None,
+            "case": self.case,
+            "about": self.request,
+            "user": self.person,
+            "since": None if self.since is None else _milliseconds(self.since),
+            "until": None if self.until is None else _milliseconds(self.until),
+        }
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 @dataclass(frozen=True)
@@ -118,17 +150,52 @@ def page(which: Filter, *, before: int | None = None, size: int = PAGE_SIZE) -> 
     if before is not None:
         conditions.append("l.idx < %s")
         values.append(before)
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    with _in_time() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS}{_where(conditions)} ORDER BY l.idx DESC LIMIT %s", [*values, size + 1])
+        found = [LogEntry.of(*row) for row in cursor.fetchall()]
+    return Page(found[:size], found[size - 1].index if len(found) > size else None)
+
+
+def places(which: Filter, *, start: int, end: int, most: int) -> list[int]:
+    """The places in log.leaf of the entries that fit, from `start` to before `end`, oldest first, at most `most`.
+
+    Raises Invalid as `page`.
+    """
+    conditions, values = which.conditions()
+    conditions += ["l.idx >= %s", "l.idx < %s"]
+    with _in_time() as cursor:
+        cursor.execute(
+            f"SELECT l.idx FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id{_where(conditions)}"  # noqa: S608
+            " ORDER BY l.idx LIMIT %s",
+            [*values, start, end, most],
+        )
+        return [int(index) for (index,) in cursor.fetchall()]
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+@contextmanager
+def _in_time() -> Iterator[Any]:
+    """A cursor whose statements are given up after a while. Raises Invalid then."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL statement_timeout = '{_SECONDS}s'")
-            cursor.execute(f"SELECT {_COLUMNS}{where} ORDER BY l.idx DESC LIMIT %s", [*values, size + 1])
-            found = [LogEntry.of(*row) for row in cursor.fetchall()]
+            yield cursor
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != "57014":
             raise
         raise Invalid("The log is too long for this filter. Choose an event, or a shorter time.") from error
-    return Page(found[:size], found[size - 1].index if len(found) > size else None)
+
+
+def life(request: uuid.UUID) -> list[LogEntry]:
+    """The entries of one search in the tree, oldest first, without those that only say that somebody read the log."""
+    which = Filter(request=request, without_readings=True)
+    conditions, values = which.conditions()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {_COLUMNS}{_where(conditions)} ORDER BY l.idx LIMIT %s", [*values, _LONGEST_LIFE])
+        return [LogEntry.of(*row) for row in cursor.fetchall()]
 
 
 def one(entry: uuid.UUID) -> LogEntry:
@@ -156,12 +223,16 @@ def names(by: User, entries: Sequence[LogEntry]) -> Names:
     )
 
 
-def record_view(by: User, shown: Sequence[LogEntry]) -> None:
-    """The entry that says that these were read: without it nothing is shown. Raises LogUnavailable."""
+def record_view(by: User, shown: Sequence[LogEntry], *, about: str | None = None) -> None:
+    """The entry that says that these were read: without it nothing is shown. Raises LogUnavailable.
+
+    `about` is the id of the request whose other entries were shown beside them.
+    """
     indices = [entry.index for entry in shown]
     journal.record_now(
         "log:entries:viewed",
         first=min(indices, default=None),
         last=max(indices, default=None),
+        about=about,
         **signature(by, Permission.READ_LOG),
     )

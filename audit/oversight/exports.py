@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import psycopg
+import structlog
 
-from audit.log import storage
+from audit.log import journal, storage, verifier_keys
 from audit.log.checkpoint import VerifierKey
-from audit.oversight import verifier_file
+from audit.oversight import archives, health, verifier_file
 from audit.oversight.evidence import fingerprint
+from audit.permissions import check_can_read_log
+from core import database
+from core.exceptions import Unavailable
+from core.models import User
+from core.permissions import signature
+from core.person_roles import Permission
+
+log = structlog.get_logger(__name__)
 
 HOW_TO: Final = "HOW-TO-CHECK.txt"
 KEYS: Final = "log.vkey"
@@ -25,20 +34,61 @@ def write(connection: psycopg.Connection, place: Path, keys: Sequence[VerifierKe
     """
     of = storage.origin(connection, number)
 
-    def beside(size: int) -> dict[str, bytes]:
-        return {
-            verifier_file.NAME: verifier_file.build(),
-            KEYS: "".join(f"{key}\n" for key in keys).encode(),
-            HOW_TO: how_to(size, keys).encode(),
-        }
+    def with_size(size: int) -> dict[str, bytes]:
+        return dict(beside(keys, how_to(size, keys)))
 
     if place.suffix == ".zip":
-        return storage.export_zip(connection, place, beside, of)
+        return storage.export_zip(connection, place, with_size, of)
     size = storage.export(connection, place, of)
-    for name, data in beside(size).items():
-        (place / name).write_bytes(data)
+    for name, content in with_size(size).items():
+        (place / name).write_bytes(content)
     (place / verifier_file.NAME).chmod(0o755)
     return size
+
+
+def beside(keys: Sequence[VerifierKey], text: str) -> Iterator[tuple[str, bytes]]:
+    """What lies beside every export: the verifier, the keys, and `text`, which says how to check."""
+    yield verifier_file.NAME, verifier_file.build()
+    yield KEYS, "".join(f"{key}\n" for key in keys).encode()
+    yield HOW_TO, text.encode()
+
+
+def download(*, by: User) -> Iterator[bytes]:
+    """The whole signed log as a zip file, piece by piece, for whoever may read it. The export is an entry first.
+
+    Raises NotAllowed, Unavailable before the first signature, and LogUnavailable, except when the log is frozen: then it
+    must stay possible to take away what it holds.
+    """
+    check_can_read_log(by)
+    own = database.connect("app")
+    try:
+        keys = verifier_keys.published()
+        size, files = storage.published_files(own)
+        _record(by, size)
+    except (storage.NotCovered, verifier_keys.NoVerifierKey) as problem:
+        own.close()
+        raise Unavailable(str(problem)) from None
+    except BaseException:
+        own.close()
+        raise
+
+    def each() -> Iterator[archives.Member]:
+        with own:
+            for name, content in beside(keys, how_to(size, keys)):
+                yield name, [content]
+            for name, content in files:
+                yield name, [content]
+
+    return archives.stream(each())
+
+
+def _record(by: User, size: int) -> None:
+    try:
+        journal.record_now("log:export:made", size=size, **signature(by, Permission.READ_LOG))
+    except journal.LogUnavailable:
+        if health.state().frozen is None:
+            raise
+        log.warning("the log was exported without an entry: it is frozen", person=str(by.id))
 
 
 def how_to(size: int, keys: Sequence[VerifierKey]) -> str:

@@ -113,6 +113,10 @@ TEMPLATES: Final[Mapping[str, str]] = {
     ),
     "search:rates:viewed": "The error rates of {leads} released leads were read ({file}).",
     "search:receipt:downloaded": "A receipt of the search {request} was downloaded.",
+    "search:court_link:made": "A link to the receipts of the search {request} was made for {recipient}, valid until {expires}.",
+    "search:court_link:revoked": "The court link {link} of the search {request} was revoked.",
+    "search:court_link:used": "Through the court link {link}, {what} of the search {request} was read.",
+    "search:court_link:refused": "The court link {link} of the search {request} was used after its end: {reason}.",
     "search:policy:viewed": "The rules of {law_pack} were read.",
     "gallery:gallery:created": "{gallery} was created: legal basis {legal_basis}, photos kept {retention_days} days.",
     "gallery:edition:registered": "Edition {edition} of {gallery} was registered under face model {model}, approved by {approver}.",
@@ -143,14 +147,15 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "evaluation:report:downloaded": "A file of the evaluation {run} was downloaded: {file}.",
     "vault:record:viewed": "{viewer} opened sealed values of entry {entry}.",
     "vault:record:erased": "{values} sealed values of record {record} were erased, approved by {approver}.",
-    "log:entries:viewed": "Entries[ {first} to {last}] were read in the log browser.",
+    "log:entries:viewed": "Entries[ {first} to {last}] were read in the log browser[, with the life of the search {about}].",
     "log:bundle:served": "Entry bundles were served within the hour that follows.",
     "log:export:made": "The log was exported: {size} entries.",
     "log:absence:keyed": "The key {key} was announced: it tags search entries with their case.",
     "log:absence:stated": "Of the entries {first} to {last}, {of_case} were stated to be for one case number.",
+    "log:selection:exported": "{entries} entries of the log were exported with their proofs[, from {first} to {last}].",
     "log:key:announced": "The signing key {key} was announced.",
     "log:key:rotated": "The signing key {previous} was replaced by {key}.",
-    "log:database:maintained": "The database was brought up to date: {migrations} migrations.",
+    "log:database:maintained": "The database is maintained[ ({reason})]: {migrations} migrations.",
 }
 
 

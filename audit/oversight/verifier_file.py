@@ -24,6 +24,7 @@ MODULES: Final = (
     "audit/log/p256.py",
     "audit/log/proof.py",
     "audit/log/rsa.py",
+    "audit/log/selection.py",
     "audit/log/sources.py",
     "audit/log/tiles.py",
     "audit/log/verify.py",

@@ -11,15 +11,17 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from audit.log import events, journal, verifier_keys
-from audit.oversight import entries, evidence, health, opened, verifier_file
+from audit.oversight import entries, evidence, exports, health, opened, selections, verifier_file
 from audit.oversight.entries import LogEntry
 from audit.oversight.sentences import Names, sentence, value, when, who
 from audit.permissions import can_open_sealed
+from audit.views.files import ENTRY_TYPE, PROGRAM_TYPE, RECEIPT_TYPE, file, streamed
 from audit.views.forms import FilterForm
 from core import access
 from core.exceptions import NotFound
@@ -28,8 +30,6 @@ from core.permissions import signature
 from core.person_roles import Permission
 from core.views.requests import person
 
-ENTRY_TYPE = "application/json"
-RECEIPT_TYPE = "text/plain; charset=utf-8"
 _LONGEST_INDEX = 19  # digits
 
 
@@ -54,8 +54,32 @@ def entry_list(request: HttpRequest) -> HttpResponse:
         "filtered": any(form.cleaned_data.values()),
         "older": None if found.before is None else _query(request.GET, found.before),
         "newest": _query(request.GET, None) if before else None,
+        "chosen": [(name, text) for name, text in request.GET.items() if text and name in form.fields],
+        "most": selections.MOST,
     }
     return render(request, "audit/entries.html", context)
+
+
+@access.having(Permission.READ_LOG)
+@require_POST
+@never_cache
+def selection(request: HttpRequest) -> HttpResponseBase:
+    """The entries that fit the filter as a file, each with its proof."""
+    by = person(request)
+    form = FilterForm(request.POST, by=by)
+    if not form.is_valid():
+        context = {"form": form, "health": health.state(), "filtered": True}
+        return render(request, "audit/entries.html", context, status=422)
+    made, pieces = selections.export(by=by, which=form.chosen())
+    return streamed(pieces, f"glasscase-selection-{str(made)[:8]}.zip")
+
+
+@access.having(Permission.READ_LOG)
+@require_POST
+@never_cache
+def whole_log(request: HttpRequest) -> HttpResponseBase:
+    """The whole signed log as a file, with the program that checks it."""
+    return streamed(exports.download(by=person(request)), "glasscase-log.zip")
 
 
 @access.having(Permission.READ_LOG)
@@ -65,7 +89,7 @@ def entry_page(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
     """One entry: its sentence, its fields, its commitments, its proof."""
     by = person(request)
     entry = entries.one(entry_id)
-    entries.record_view(by, [entry])
+    entries.record_view(by, [entry], about=entry.fields.get("request"))
     return render(request, "audit/entry.html", _entry(by, entry))
 
 
@@ -89,7 +113,7 @@ def opening_file(request: HttpRequest, entry_id: uuid.UUID, field: str) -> HttpR
     _, values = opened.open_sealed(by, entries.one(entry_id))
     for one in values:
         if one.field == field and one.opening is not None:
-            return _file(one.opening.encode(), ENTRY_TYPE, f"{entry_id}.{field}.opening.json")
+            return file(one.opening.encode(), ENTRY_TYPE, f"{entry_id}.{field}.opening.json")
     raise NotFound("There is no such value to open: it is erased, or it was never kept in the vault.")
 
 
@@ -100,7 +124,7 @@ def entry_file(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
     """The entry byte for byte."""
     entry = entries.one(entry_id)
     entries.record_view(person(request), [entry])
-    return _file(entry.body, ENTRY_TYPE, f"{entry_id}.entry.json")
+    return file(entry.body, ENTRY_TYPE, f"{entry_id}.entry.json")
 
 
 @access.having(Permission.READ_LOG)
@@ -122,7 +146,7 @@ def receipt_file(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
         )
     else:
         entries.record_view(by, [entry])
-    return _file(found.receipt.encode(), RECEIPT_TYPE, f"{entry_id}.tlog-proof")
+    return file(found.receipt.encode(), RECEIPT_TYPE, f"{entry_id}.tlog-proof")
 
 
 @access.everyone_signed_in
@@ -156,7 +180,7 @@ def check_page(request: HttpRequest) -> HttpResponse:
 @require_safe
 def verifier(request: HttpRequest) -> HttpResponse:
     """The program that checks the log, as one file."""
-    return _file(verifier_file.build(), "application/octet-stream", verifier_file.NAME)
+    return file(verifier_file.build(), PROGRAM_TYPE, verifier_file.NAME)
 
 
 def _row(entry: LogEntry, names: Names) -> dict[str, Any]:
@@ -169,7 +193,8 @@ def _row(entry: LogEntry, names: Names) -> dict[str, Any]:
 
 
 def _entry(by: User, entry: LogEntry) -> dict[str, Any]:
-    names = entries.names(by, [entry])
+    life = entries.life(uuid.UUID(entry.fields["request"])) if "request" in entry.fields else []
+    names = entries.names(by, [entry, *life])
     event = events.REGISTRY[entry.type]
     shown = [name for name in entry.fields if name not in ("c", "v")]
     proof = evidence.of(entry)
@@ -180,6 +205,7 @@ def _entry(by: User, entry: LogEntry) -> dict[str, Any]:
         "body": entry.body.decode("ascii"),
         "leaf": entry.leaf.hex(),
         "evidence": proof,
+        "life": [_row(one, names) for one in life],
         "may_open": can_open_sealed(by),
         "health": health.state(),
     }
@@ -202,10 +228,3 @@ def _query(given: Mapping[str, Any], before: int | None) -> str:
     if before is not None:
         query["before"] = str(before)
     return f"?{query.urlencode()}"
-
-
-def _file(data: bytes, content_type: str, name: str) -> HttpResponse:
-    response = HttpResponse(data, content_type=content_type)
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    return response

@@ -1,7 +1,8 @@
-"""The filter of the log browser, and the forms of reports and findings."""
+"""The filter of the log browser, the forms of reports and findings, and a new court link."""
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 
 from audit.log import events
 from audit.models import Evaluation
+from audit.oversight import court_links
 from audit.oversight.entries import Filter
 from audit.permissions import can_open_sealed
 from core.forms import ServiceForm
@@ -38,12 +40,21 @@ def _choices() -> list[tuple[str, Any]]:
 _DAYS = (MinValueValidator(date(2000, 1, 1)), MaxValueValidator(date(2199, 12, 31)))
 
 
+_NUMBERS = re.compile(r"(\d{1,18})(?:\s*[-–]\s*(\d{1,18}))?", re.ASCII)
+
+
 class FilterForm(forms.Form):
-    """Event, case, person, time. `chosen` is the filter."""
+    """Event, case, search, person, entry numbers, time. `chosen` is the filter."""
 
     event = forms.ChoiceField(required=False, choices=_choices)
     case = forms.CharField(required=False, max_length=60, label="Case number or id")
+    search = forms.UUIDField(
+        required=False, label="Id of a search", error_messages={"invalid": "Give the whole id of the search."}
+    )
     person = forms.CharField(required=False, max_length=150, label="Username or id of a person")
+    number = forms.CharField(
+        required=False, max_length=40, label="Entry number, or from–to", help_text="Such as 120 or 120-180."
+    )
     since = forms.DateField(
         required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}), validators=_DAYS
     )
@@ -85,19 +96,45 @@ class FilterForm(forms.Form):
             )
         return person.id
 
+    def clean_number(self) -> tuple[int, int] | None:
+        """The first and the last entry number."""
+        typed = self.cleaned_data["number"].strip()
+        if not typed:
+            return None
+        found = _NUMBERS.fullmatch(typed)
+        if found is None:
+            raise forms.ValidationError("Give one entry number, or two with a hyphen between them: 120-180.")
+        return int(found[1]), int(found[2] or found[1])
+
     def chosen(self) -> Filter:
         """The filter of a valid form."""
         data = self.cleaned_data
-        case = data["case"]
+        first, last = data["number"] or (None, None)
         return Filter(
             type=data["event"],
-            case=case,
+            case=data["case"],
+            request=data["search"],
             person=data["person"],
+            first=first,
+            last=last,
             since=_midnight(data["since"]),
             until=_midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
             without_readings=data["without_readings"],
-            requests=list(selectors.requests(self._by).filter(case=case).values_list("pk", flat=True)) if case else (),
         )
+
+
+class CourtLinkForm(ServiceForm):
+    """For whom a link is, and how long it works."""
+
+    recipient = forms.ChoiceField(
+        label="Whom the link is for", choices=[("", "Choose…"), *court_links.RECIPIENTS.items()]
+    )
+    days = forms.TypedChoiceField(
+        label="How long it works",
+        coerce=int,
+        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "one year")],
+        initial=court_links.DEFAULT_DAYS,
+    )
 
 
 def _identity(text: str) -> uuid.UUID | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
+from audit.oversight import court_links, entries
 from core.models import User
 from tests.browser.world import World
 
@@ -79,6 +80,23 @@ def _nobody(world: World) -> None:
     return None
 
 
+def _entry(type_: str) -> Callable[[World], str]:
+    """The entry of a type of the search that is done."""
+
+    def find(world: World) -> str:
+        for entry in entries.life(world.searches["done"].pk):
+            if entry.type == type_:
+                return reverse("log_entry", args=[entry.id])
+        raise AssertionError(type_)
+
+    return find
+
+
+def _court(world: World) -> str:
+    _, secret = court_links.make(by=world.cast.olivia, request=world.searches["done"], recipient="court")
+    return reverse("court_receipts", args=[secret])
+
+
 VISITS = [
     Visit("sign-in", _nobody, _address("account_login"), "Sign in"),
     Visit("home", _olivia, _address("home"), "Welcome"),
@@ -147,6 +165,12 @@ VISITS = [
     Visit("report-compare", _axel, _both, "Two reports beside each other"),
     Visit("findings", _bea, _address("findings"), "Findings"),
     Visit("log", _bea, _address("log_entries"), "The log"),
+    Visit("log-search", _bea, lambda w: f"{reverse('log_entries')}?search={w.searches['done'].pk}", "The log"),
+    Visit("log-entry", _bea, _entry("search:result:stored"), "Entry"),
+    Visit("log-entry-opened", _bea, _entry("search:intent:filed"), "Entry", act="Open the sealed values"),
+    Visit("court-links", _olivia, _address("court_links", "done"), "Links for courts"),
+    Visit("court-receipts", _nobody, _court, "Receipts of one search"),
+    Visit("court-ended", _nobody, lambda w: reverse("court_receipts", args=["A" * 43]), "Not found", status=404),
     Visit("log-health", _olivia, _address("log_health"), "State of the log"),
     Visit("log-check", _olivia, _address("log_check"), "Checking the log"),
     Visit("not-allowed", _olivia, _address("approvals"), "Not allowed", status=403),

@@ -111,6 +111,7 @@ ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = (
 
 FOREIGN: dict[str, Callable[[Cast], dict[str, Any]]] = (
     access_api.FOREIGN
+    | access_log.FOREIGN
     | access_pages.FOREIGN
     | {
         "person": _foreign_person,
