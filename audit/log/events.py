@@ -134,12 +134,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "A passkey was enrolled that proves approvals.",
                 "approver=id credential=hash key=bytes site=hash",
             ),
-            _event(
-                "gate:passkey:revoked",
-                "gate_owner",
-                "A passkey that proves approvals was revoked.",
-                "approver=id credential=hash",
-            ),
+            _event("gate:passkey:revoked", "gate_owner", "A passkey was revoked.", "approver=id credential=hash"),
             _event(
                 "gate:approval:disputed",
                 "gate_owner",

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from audit.fairness.datasets import read_manifest
 
 from audit import testing
 from audit.fairness import scoring
 from audit.fairness.extraction import extract
+from audit.fairness.sets.manifest import read_manifest
 from audit.models import Evaluation, TestingSession
 from core.faces import registry
 from tests import kits
