@@ -26,6 +26,9 @@ class AuditConfig(AppConfig):
             navigation.Place(
                 75, "Findings", "What the board or a repeated evaluation found, and what came of it.", "findings", _open
             ),
+            navigation.Place(
+                65, "Evaluations", "How often face models confuse people, for each group.", "evaluation_runs"
+            ),
             navigation.Place(70, "The log", "Everything that was done, with proofs and sealed values.", "log_entries"),
             navigation.Place(75, "Lead rates", "How often released leads were wrong.", "lead_rates"),
         )

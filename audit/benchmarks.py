@@ -22,6 +22,7 @@ from audit.fairness.sets.freezing import Change
 from audit.fairness.sets.layouts import LAYOUTS, Layout
 from audit.fairness.sets.photos import file_sha256
 from audit.fairness.sets.rows import DatasetError, LeftOut, Progress
+from audit.fairness.sets.scores import read_scores
 from audit.log import journal
 from audit.models import BenchmarkSet
 from core import state
@@ -32,6 +33,7 @@ from core.person_roles import Permission
 
 LABEL_SOURCES: Final = ("self-reported", "official record", "assigned", "not stated")
 EMBEDDINGS: Final = "embeddings"
+SCORES: Final = "scores"
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
@@ -52,7 +54,8 @@ class _Content:
 def layouts() -> dict[str, str]:
     """The codes of all layouts with what they are."""
     return {one.code: one.title for one in LAYOUTS.values()} | {
-        EMBEDDINGS: "Embeddings that somebody else computed: .npz with embeddings, person_id and cohort arrays"
+        EMBEDDINGS: "Embeddings that somebody else computed: .npz with embeddings, person_id and cohort arrays",
+        SCORES: "Scores of a system that nobody can look into: CSV with score,same,cohort_a,cohort_b,id_a,id_b",
     }
 
 
@@ -97,7 +100,7 @@ def add(
     folder = state.directory("benchmarks") / str(identity)
     try:
         try:
-            content = _freeze(name, known, source.resolve(), folder, progress)
+            content = _freeze(name, layout, source.resolve(), folder, progress)
         except DatasetError as problem:
             raise Invalid("The set cannot be added.", {"source": [str(problem)]}) from problem
         return _record(by, identity, name, layout, source, folder, content, licence, citation, label_source)
@@ -116,10 +119,11 @@ def _stated(known: Layout | None, licence: str, citation: str, label_source: str
     )
 
 
-def _freeze(name: str, known: Layout | None, source: Path, folder: Path, progress: Progress | None) -> _Content:
-    if known is None:
-        return _freeze_embeddings(source, folder)
-    listing = known.read(source)
+def _freeze(name: str, layout: str, source: Path, folder: Path, progress: Progress | None) -> _Content:
+    if layout in (EMBEDDINGS, SCORES):
+        folder.mkdir(mode=0o700, parents=True)
+        return _freeze_embeddings(source, folder) if layout == EMBEDDINGS else _freeze_scores(source, folder, progress)
+    listing = LAYOUTS[layout].read(source)
     frozen = freezing.freeze(name, listing, progress)
     freezing.write(frozen, folder, listing.folder)
     photos = frozen.photos
@@ -138,7 +142,6 @@ def _freeze(name: str, known: Layout | None, source: Path, folder: Path, progres
 def _freeze_embeddings(source: Path, folder: Path) -> _Content:
     samples = read_embeddings(source)
     left_out = (*samples.left_out, *samples.failures)
-    folder.mkdir(mode=0o700, parents=True)
     (folder / freezing.LEFT_OUT).write_bytes(freezing.left_out_csv(left_out))
     return _Content(
         BenchmarkSet.Kind.EMBEDDINGS,
@@ -148,6 +151,24 @@ def _freeze_embeddings(source: Path, folder: Path) -> _Content:
         len(samples.people),
         0,
         left_out,
+        list(samples.notes),
+    )
+
+
+def _freeze_scores(source: Path, folder: Path, progress: Progress | None) -> _Content:
+    keep = folder / "scores.bin"
+    pairs, samples = read_scores(source, keep, progress=progress)
+    items = len(pairs.table)
+    keep.unlink()
+    (folder / freezing.LEFT_OUT).write_bytes(freezing.left_out_csv(samples.left_out))
+    return _Content(
+        BenchmarkSet.Kind.SCORES,
+        samples.set_hash,
+        list(samples.labels),
+        len(samples.people),
+        items,
+        0,
+        samples.left_out,
         list(samples.notes),
     )
 

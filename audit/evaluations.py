@@ -1,38 +1,37 @@
-"""Evaluations as work of this installation: started, run as a job, published with an entry that names the report's SHA-256.
+"""Evaluations as work of this installation: started, paused, resumed, cancelled, published; their files handed out.
 
-What is measured is in `audit.fairness`; adopting a verdict and its threshold is an act of the gate (`search.thresholds`).
+What is measured is in `audit.fairness`, how workers share it in `audit.evaluation_work`; adopting a verdict and its
+threshold is an act of the gate (`search.thresholds`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
 
+from audit import evaluation_work, permissions
+from audit.benchmarks import LABEL_SOURCES
 from audit.fairness.acceptance import PolicyError, load_policy
-from audit.fairness.cohorts import CohortError
-from audit.fairness.evidence import Parameters, Progress
-from audit.fairness.run import run
-from audit.fairness.scores import ComparisonError
-from audit.fairness.sets.rows import DatasetError
+from audit.fairness.cohorts import JOIN
+from audit.fairness.sets.photos import file_sha256
+from audit.fairness.sets.scores import COHORT
 from audit.log import journal
-from audit.models import Evaluation
+from audit.models import BenchmarkSet, Evaluation
 from core import jobs, state
-from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
+from core.exceptions import Conflict, Invalid, NotFound
 from core.faces import registry
 from core.faces.engines import UnusableModel
 from core.models import User
-from core.permissions import require, signature
+from core.permissions import signature
 from core.person_roles import Permission
 
-EVALUATION: Final = "evaluation"
-_VERDICTS: Final = {"met": "met", "not met": "not_met", "cannot be shown": "cannot_be_shown"}
-LABEL_SOURCES: Final = ("self-reported", "official record", "assigned", "not stated")
+_STATED: Final = "A name of the face model has printable characters, at most 80."
 
 
 # The files of a report lie side by side and end like this.
@@ -42,7 +41,10 @@ _SUFFIXES: Final = frozenset({".json", ".csv", ".svg", ".png", ".html", ".pdf"})
 def start(
     *,
     by: User,
-    manifest: Path,
+    manifest: Path | None = None,
+    embeddings: Path | None = None,
+    scores: Path | None = None,
+    benchmark: BenchmarkSet | None = None,
     model: str = registry.DEFAULT,
     cohorts: Sequence[str] = (),
     title: str = "",
@@ -54,36 +56,52 @@ def start(
     out: Path | None = None,
     here: bool = False,
 ) -> Evaluation:
-    """Starts an evaluation of a face model on the photos of a manifest; a worker does it, or with `here` the caller by
-    `measure`. Raises NotAllowed, or Invalid naming the field.
+    """Starts an evaluation of a face model on a manifest, on embeddings or scores that somebody else computed, or on a
+    frozen set: exactly one of the four. Workers do it, or with `here` the caller by `evaluation_work.run_here`.
+
+    For embeddings and scores `model` is only a name that the caller states: such an evaluation is never one of a face
+    model of this installation. Raises NotAllowed, or Invalid naming the field.
     """
-    require(by, Permission.RUN_EVALUATIONS, "Only a custodian may start an evaluation. Ask the gallery's custodian.")
+    permissions.check_can_run_evaluations(by)
+    kind, source = _source(manifest, embeddings, scores, benchmark)
     errors: dict[str, list[str]] = {}
-    manifest = manifest.resolve()
-    if not manifest.is_file():
-        errors["manifest"] = [f"There is no manifest at {manifest}. Name a CSV file with the columns person_id,file."]
+    if kind == Evaluation.Kind.SCORES and tuple(cohorts) not in ((), (COHORT,)):
+        errors["cohorts"] = [f'A table of scores has one cohort column, "{COHORT}".']
+    cohorts = (COHORT,) if kind == Evaluation.Kind.SCORES else cohorts
+    if not source.exists():
+        errors["manifest" if kind == Evaluation.Kind.PHOTOS else kind] = [
+            f"There is no manifest at {source}. Name a CSV file with the columns person_id,file."
+            if kind == Evaluation.Kind.PHOTOS
+            else f"There is no file {source}."
+        ]
     if not 0 < target_fmr < 1:
         errors["target_fmr"] = ["The wanted false-match rate lies between 0 and 1, for example 0.001."]
+    if len(",".join(cohorts)) > 200:
+        errors["cohorts"] = ["These are too many cohort columns: at most 200 characters together."]
     if out is not None and not _is_for_reports(out):
         errors["out"] = [f"{out} holds other files, which would be published with the report. Name an empty directory."]
+    if benchmark is not None and (unknown := _unknown_columns(benchmark, cohorts)):
+        errors["cohorts"] = [
+            f"{benchmark.name} has no cohort column {unknown[0]}; it has: {', '.join(benchmark.columns) or 'none'}."
+        ]
+    label_source = label_source if benchmark is None else benchmark.label_source
     if label_source not in LABEL_SOURCES:
         errors["label_source"] = [f"Say where the cohort labels come from: {', '.join(LABEL_SOURCES)}."]
     try:
         load_policy(acceptance_policy)
     except PolicyError as problem:
         errors["acceptance_policy"] = [str(problem)]
-    try:
-        engine = registry.engine(model, state.models_dir())
-    except UnusableModel as problem:
-        errors["model"] = [problem.sentence]
+    if wrong := _wrong_model(kind, model):
+        errors["model"] = [wrong]
     if errors:
         raise Invalid("The evaluation cannot be started.", errors)
-    identity = engine.identity()
     evaluation = Evaluation(
-        face_model=identity.hash,
+        face_model="" if kind == Evaluation.Kind.PHOTOS else stated_model(model),
         face_model_name=model,
-        title=title or f"{model} on {manifest.parent.name}",
-        manifest=str(manifest),
+        title=(title or f"{model} on {benchmark.name if benchmark else source.parent.name}")[:200],
+        kind=kind,
+        manifest=str(source),
+        benchmark_set=benchmark,
         cohorts=",".join(cohorts),
         acceptance_policy=acceptance_policy,
         target_fmr=target_fmr,
@@ -97,86 +115,103 @@ def start(
     with transaction.atomic():
         evaluation.save()
         journal.record(
-            "evaluation:run:started",
+            "evaluation:run:requested",
             run=evaluation.id,
-            model=evaluation.face_model,
-            set=hashlib.sha256(manifest.read_bytes()).hexdigest(),
+            kind=str(kind),
+            set=benchmark.sha256 if benchmark else file_sha256(source),
             **signature(by, Permission.RUN_EVALUATIONS),
         )
-        if not here:
-            jobs.enqueue(kind=EVALUATION, subject=evaluation.id)
+        jobs.enqueue(kind=evaluation_work.PREPARE, subject=evaluation.id, send=not here)
     return evaluation
 
 
-def work(running: jobs.RunningJob) -> None:
-    """Does or resumes the evaluation of a job; embeddings that were computed before it was killed are used again."""
-    evaluation = Evaluation.objects.get(id=running.subject)
-    if evaluation.published_at is not None:
-        return
-    measure(evaluation, lambda step: running.progress(step.done, step.total, step.stage))
+def _source(
+    manifest: Path | None, embeddings: Path | None, scores: Path | None, benchmark: BenchmarkSet | None
+) -> tuple[BenchmarkSet.Kind, Path]:
+    given = [one for one in (manifest, embeddings, scores, benchmark) if one is not None]
+    if len(given) != 1:
+        raise Invalid("Name one thing to measure on: a manifest, embeddings, scores or a frozen set.")
+    if benchmark is not None:
+        of_photos = benchmark.kind == BenchmarkSet.Kind.PHOTOS
+        return BenchmarkSet.Kind(benchmark.kind), Path(benchmark.folder if of_photos else benchmark.source)
+    if embeddings is not None:
+        return BenchmarkSet.Kind.EMBEDDINGS, embeddings.resolve()
+    if scores is not None:
+        return BenchmarkSet.Kind.SCORES, scores.resolve()
+    assert manifest is not None
+    return BenchmarkSet.Kind.PHOTOS, manifest.resolve()
 
 
-def measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Evaluation:
-    """Measures and publishes. Raises Invalid with the reason when the set cannot be used."""
+def _unknown_columns(benchmark: BenchmarkSet, cohorts: Sequence[str]) -> list[str]:
+    return [part for axis in cohorts for part in axis.split(JOIN) if part.strip() not in benchmark.columns]
+
+
+def _wrong_model(kind: BenchmarkSet.Kind, model: str) -> str | None:
+    if kind != Evaluation.Kind.PHOTOS:
+        return None if model.strip() and model.isprintable() and len(model) <= 80 else _STATED
+    try:
+        return registry.record(model, state.models_dir()).problem
+    except UnusableModel as problem:
+        return problem.sentence
+
+
+def stated_model(name: str) -> str:
+    """What stands for the hash of a face model that this installation never saw: no model of its own has it."""
+    return hashlib.sha256(f"glasscase/stated-face-model/v1\n{name}".encode()).hexdigest()
+
+
+def pause(*, by: User, evaluation: Evaluation) -> None:
+    """Let workers finish what they are at and begin nothing more. Raises NotAllowed, Conflict."""
+    _stop(by, evaluation, Evaluation.Stopped.PAUSED, "evaluation:run:paused", ("running",))
+
+
+def cancel(*, by: User, evaluation: Evaluation) -> None:
+    """Stop for good, also what workers are at. Raises NotAllowed, Conflict."""
+    _stop(by, evaluation, Evaluation.Stopped.CANCELLED, "evaluation:run:cancelled", ("running", "paused", "failed"))
+    for job in evaluation_work.live_jobs(evaluation):
+        jobs.cancel(job, by=by)
+    evaluation_work.forget(evaluation)
+
+
+def _stop(by: User, evaluation: Evaluation, how: Evaluation.Stopped, event: str, when: Sequence[str]) -> None:
     from audit import repetitions
 
-    engine = registry.engine(evaluation.face_model_name, state.models_dir())
-    if engine.identity().hash != evaluation.face_model:
-        raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
-    policy = load_policy(evaluation.acceptance_policy)
-    try:
-        written = run(
-            Path(evaluation.manifest),
-            engine,
-            tuple(part for part in evaluation.cohorts.split(",") if part),
-            Path(evaluation.folder),
-            parameters=Parameters(
-                seed=evaluation.seed, target_fmr=evaluation.target_fmr, minimum_people=policy.minimum_people
-            ),
-            policy=policy,
-            label_source=evaluation.label_source,
-            generated=evaluation.generated_people,
-            progress=tell,
-            cache_dir=state.directory("embeddings"),
-        )
-    except (DatasetError, CohortError, ComparisonError) as problem:
-        raise Invalid(str(problem)) from problem
-    assert written.verdict is not None, "a policy was given"
+    permissions.check_can_run_evaluations(by)
     with transaction.atomic():
         locked = Evaluation.objects.select_for_update().get(id=evaluation.id)
-        if locked.published_at is not None:
-            return locked
-        locked.set_hash = written.set_hash
-        locked.report_sha256 = written.sha256
-        locked.verdict = _VERDICTS[written.verdict.outcome]
-        locked.threshold = written.result.threshold.value
-        locked.published_at = timezone.now()
-        locked.save()
-        journal.record(
-            "evaluation:report:published",
-            run=locked.id,
-            model=locked.face_model,
-            set=locked.set_hash,
-            report=locked.report_sha256,
-            verdict=locked.verdict,
-            acceptance_policy=locked.acceptance_policy,
-            threshold=locked.threshold,
-        )
-        repetitions.finished(locked)
-    return locked
+        if locked.state not in when:
+            raise Conflict(f"This evaluation is {locked.state}.")
+        locked.stopped_as, locked.problem = how, ""
+        locked.save(update_fields=["stopped_as", "problem"])
+        journal.record(event, run=locked.id, **signature(by, Permission.RUN_EVALUATIONS))
+        if how == Evaluation.Stopped.CANCELLED:
+            repetitions.failed(locked)
+    evaluation.refresh_from_db()
 
 
-def stopped(evaluation: uuid.UUID, reason: str, by: User | None = None) -> None:
-    """The entry of an evaluation that failed or was cancelled, in the caller's transaction."""
-    from audit import repetitions
+def resume(*, by: User, evaluation: Evaluation, here: bool = False) -> None:
+    """Go on with a paused or failed evaluation where it stopped: what is done is not done again.
 
-    journal.record(
-        "evaluation:run:failed",
-        run=evaluation,
-        reason=reason,
-        **({} if by is None else signature(by, Permission.RUN_EVALUATIONS)),
-    )
-    repetitions.failed(Evaluation.objects.get(pk=evaluation))
+    Raises NotAllowed, Conflict.
+    """
+    permissions.check_can_run_evaluations(by)
+    with transaction.atomic():
+        locked = Evaluation.objects.select_for_update().get(id=evaluation.id)
+        if locked.state not in ("paused", "failed"):
+            raise Conflict(f"This evaluation is {locked.state}.")
+        locked.stopped_as, locked.problem, locked.resumed_at = "", "", timezone.now()
+        locked.save(update_fields=["stopped_as", "problem", "resumed_at"])
+        journal.record("evaluation:run:resumed", run=locked.id, **signature(by, Permission.RUN_EVALUATIONS))
+        evaluation_work.queue_what_waits(locked, send=not here)
+    evaluation.refresh_from_db()
+
+
+def find(identity: uuid.UUID) -> Evaluation:
+    """An evaluation in any state. Raises NotFound."""
+    found = Evaluation.objects.select_related("benchmark_set", "started_by").filter(id=identity).first()
+    if found is None:
+        raise NotFound("There is no evaluation with this id.")
+    return found
 
 
 def published(identity: uuid.UUID) -> Evaluation:
@@ -210,7 +245,7 @@ def file(evaluation: Evaluation, name: str) -> Path:
 
 def download(*, by: User, evaluation: Evaluation, name: str) -> Path:
     """One file of a published report for somebody who takes it away; the log says so first. Raises NotAllowed, NotFound."""
-    check_can_read(by)
+    permissions.check_can_read_evaluations(by)
     found = file(evaluation, name)
     code = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name.lower()
@@ -222,16 +257,3 @@ def download(*, by: User, evaluation: Evaluation, name: str) -> Path:
         **signature(by, Permission.READ_EVALUATIONS),
     )
     return found
-
-
-def check_can_read(user: User) -> None:
-    """Raises NotAllowed."""
-    require(user, Permission.READ_EVALUATIONS, "Your role does not read evaluation reports.")
-
-
-def can_read(user: User) -> bool:
-    try:
-        check_can_read(user)
-    except NotAllowed:
-        return False
-    return True

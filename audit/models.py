@@ -44,10 +44,7 @@ class BenchmarkSet(models.Model):
 class Evaluation(models.Model):
     """One measurement of one face model on one benchmark set, and what became of it."""
 
-    class Kind(models.TextChoices):
-        PHOTOS = "photos", "Photos"
-        EMBEDDINGS = "embeddings", "Embeddings"
-        SCORES = "scores", "Scores of pairs"
+    Kind = BenchmarkSet.Kind
 
     class Stopped(models.TextChoices):
         PAUSED = "paused", "Paused"

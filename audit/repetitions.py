@@ -6,7 +6,6 @@ repetition that fails, opens a finding for the oversight board.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -15,8 +14,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from audit import comparison, evaluations, findings, reports
+from audit import comparison, evaluation_work, findings, reports
 from audit.fairness.acceptance import load_policy
+from audit.fairness.sets.photos import file_sha256
 from audit.log import journal
 from audit.models import Evaluation, FindingKind
 from core import jobs, state
@@ -60,7 +60,9 @@ def _start(original: Evaluation) -> bool:
         face_model=original.face_model,
         face_model_name=original.face_model_name,
         title=original.title,
+        kind=original.kind,
         manifest=original.manifest,
+        benchmark_set=original.benchmark_set,
         cohorts=original.cohorts,
         acceptance_policy=original.acceptance_policy,
         target_fmr=original.target_fmr,
@@ -73,7 +75,8 @@ def _start(original: Evaluation) -> bool:
     )
     repetition.folder = str((state.directory("evaluations") / str(repetition.pk)).resolve())
     try:
-        manifest = hashlib.sha256(Path(original.manifest).read_bytes()).hexdigest()
+        frozen = original.benchmark_set
+        manifest = frozen.sha256 if frozen is not None else file_sha256(Path(original.manifest))
     except OSError:
         manifest = ""
     with transaction.atomic():
@@ -92,7 +95,7 @@ def _start(original: Evaluation) -> bool:
             set=manifest,
             repeats=original.pk,
         )
-        jobs.enqueue(kind=evaluations.EVALUATION, subject=repetition.pk)
+        jobs.enqueue(kind=evaluation_work.PREPARE, subject=repetition.pk)
     return True
 
 

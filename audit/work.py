@@ -3,17 +3,52 @@
 from __future__ import annotations
 
 from core import jobs
-from core.models import Job, JobState, User
+from core.models import Job, User
+
+_QUEUE = "evaluation"  # of its own, so that no search waits for an evaluation
 
 
 def _stopped(row: Job, by: User | None) -> None:
-    from audit import evaluations
+    from audit import evaluation_work
 
-    evaluations.stopped(row.subject, "cancelled" if row.state == JobState.CANCELLED else "failed", by)
+    evaluation_work.stopped(row, by)
 
 
-@jobs.job("evaluation", queue="evaluation", stopped=_stopped)
-def evaluate(running: jobs.RunningJob) -> None:
-    from audit import evaluations
+@jobs.job("evaluation", queue=_QUEUE, stopped=_stopped)
+def prepare(running: jobs.RunningJob) -> None:
+    from audit import evaluation_work
 
-    evaluations.work(running)
+    with evaluation_work.pauses():
+        evaluation_work.prepare(running)
+
+
+@jobs.job("evaluation_chunk", queue=_QUEUE, stopped=_stopped)
+def chunk(running: jobs.RunningJob) -> None:
+    from audit import evaluation_work
+
+    with evaluation_work.pauses():
+        evaluation_work.chunk(running)
+
+
+@jobs.job("evaluation_report", queue=_QUEUE, stopped=_stopped)
+def report(running: jobs.RunningJob) -> None:
+    from audit import evaluation_work
+
+    with evaluation_work.pauses():
+        evaluation_work.report(running)
+
+
+@jobs.job("evaluation_choose", queue=_QUEUE, stopped=_stopped)
+def choose(running: jobs.RunningJob) -> None:
+    from audit import evaluation_work
+
+    with evaluation_work.pauses():
+        evaluation_work.plan_choosing(running)
+
+
+@jobs.job("evaluation_compare", queue=_QUEUE, stopped=_stopped)
+def compare(running: jobs.RunningJob) -> None:
+    from audit import evaluation_work
+
+    with evaluation_work.pauses():
+        evaluation_work.plan_comparing(running)

@@ -280,6 +280,8 @@ SPECTACULAR_SETTINGS = {
         "JobState": "core.models.JobState",
         "CaseStatus": "search.models.CaseStatus",
         "StepState": ["done", "now", "later", "stopped", "left_out"],
+        "RunState": ["running", "published", "paused", "failed", "cancelled"],
+        "MeasuredKind": "audit.models.BenchmarkSet.Kind",
         "LogState": ["good", "warn", "bad"],
         "OpenedState": ["fits", "differs", "erased", "elsewhere"],
         "ReviewState": "search.models.ReviewState",

@@ -20,6 +20,7 @@ urlpatterns = [
     path("log/", include("audit.urls")),
     path("", include("audit.report_urls")),
     path("", include("audit.court_urls")),
+    path("evaluations/", include("audit.evaluation_urls")),
     path("", include("search.urls")),
     path("people/", people.people_list, name="people"),
     path("people/add/", people.person_add, name="person_add"),

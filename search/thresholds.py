@@ -48,6 +48,8 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
     require(by, Permission.PROPOSE_POLICY, "Only an administrator may propose a threshold.")
     if evaluation.published_at is None or evaluation.threshold is None:
         raise Conflict("The evaluation is not finished: there is nothing to adopt yet.")
+    if evaluation.kind != Evaluation.Kind.PHOTOS:
+        raise Conflict("Only an evaluation of photos by a face model of this installation can be adopted.")
     policy = load_policy(evaluation.acceptance_policy)
     expires = evaluation.published_at + timedelta(days=policy.maximum_age_days)
     values: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.api import evaluations, lead_rates, log, testing
+from audit.api import evaluations, lead_rates, log, runs, testing
 
 urlpatterns = [
     path("evaluations/", evaluations.Evaluations.as_view(), name="evaluations"),
@@ -18,6 +18,13 @@ urlpatterns = [
     path("testing/sessions/", testing.Sessions.as_view(), name="testing_sessions"),
     path("testing/sessions/<uuid:session_id>/", testing.Session.as_view(), name="testing_session"),
     path("testing/sessions/<uuid:session_id>/scores/", testing.Scores.as_view(), name="testing_scores"),
+    path("benchmark-sets/", runs.BenchmarkSets.as_view(), name="benchmark_sets"),
+    path("benchmark-sets/<uuid:set_id>/", runs.BenchmarkSetDetail.as_view(), name="benchmark_set"),
+    path("evaluation-runs/", runs.EvaluationRuns.as_view(), name="evaluation_runs"),
+    path("evaluation-runs/<uuid:run_id>/", runs.EvaluationRunDetail.as_view(), name="evaluation_run"),
+    path("evaluation-runs/<uuid:run_id>/pause/", runs.EvaluationRunPause.as_view(), name="evaluation_run_pause"),
+    path("evaluation-runs/<uuid:run_id>/resume/", runs.EvaluationRunResume.as_view(), name="evaluation_run_resume"),
+    path("evaluation-runs/<uuid:run_id>/cancel/", runs.EvaluationRunCancel.as_view(), name="evaluation_run_cancel"),
     path("log/health/", log.Health.as_view(), name="log_health"),
     path("log/entries/", log.Entries.as_view(), name="log_entries"),
     path("log/entries/<uuid:entry_id>/", log.Entry.as_view(), name="log_entry"),

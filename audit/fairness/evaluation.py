@@ -96,6 +96,18 @@ class Lookalike:
 
 
 @dataclass(frozen=True)
+class FoldAccuracy:
+    """The share of right decisions on the fixed pairs of a protocol: the mean of its folds with its standard error."""
+
+    axis: str
+    cohort: str
+    pairs: int
+    folds: int
+    accuracy: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
 class Result:
     """What was measured. `chosen_on` is 0 when the threshold was given."""
 
@@ -111,6 +123,7 @@ class Result:
     overall_without_excluded: CohortRates | None = None  # None when no pair was excluded
     searches: tuple[SearchRates, ...] = ()  # first everybody, then each cohort, for each edition
     lookalikes: tuple[Lookalike, ...] = ()
+    accuracies: tuple[FoldAccuracy, ...] = ()  # of protocols with fixed pairs in folds
 
 
 def evaluate(
@@ -139,7 +152,7 @@ def conclude(evidence: Evidence, parameters: Parameters) -> Result:
         evidence.people,
         overall,
         divisions,
-        _predictions(overall, divisions, parameters),
+        predictions(overall, divisions, parameters),
         det_points(everybody, [0], _lost_pairs(everybody, evidence)),
         shift(everybody, [0]),
         _without_excluded(everybody, evidence, "", threshold.value, parameters),
@@ -221,7 +234,8 @@ def _ratios(seed: str, comparisons: Comparisons, threshold: int, fmr: Mapping[st
     ]
 
 
-def _predictions(overall: CohortRates, divisions: Sequence[Division], parameters: Parameters) -> tuple[Prediction, ...]:
+def predictions(overall: CohortRates, divisions: Sequence[Division], parameters: Parameters) -> tuple[Prediction, ...]:
+    """FPIR as it follows from false-match rates, for galleries of the sizes that are asked for."""
     bases: list[tuple[str, float | None]] = [("all pairs", overall.all_fmr.value)]
     for division in divisions:
         worst = division.worst(parameters.minimum_people)

@@ -282,6 +282,17 @@ def _tables(samples: Samples, result: Result) -> dict[str, Table]:
     return {
         "rates": rates,
         "cross_cohort_fmr": matrix,
+        "pair_accuracy": [
+            {
+                "division": found.axis,
+                "cohort": found.cohort,
+                "pairs": found.pairs,
+                "folds": found.folds,
+                "accuracy": _number(found.accuracy),
+                "standard_error": _number(found.standard_error),
+            }
+            for found in result.accuracies
+        ],
         "measures": measures,
         "fpir_predictions": predictions,
         "left_out": left_out,

@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -59,7 +59,16 @@ def run(
     samples = extract(
         photos, engine, cache_dir=cache_dir, progress=lambda done, total: tell(Progress("extract", done, total))
     )
-    return _finish(samples, cohort_columns, out_dir, parameters, provenance, policy, tell, started)
+    return finish(
+        samples,
+        cohort_columns,
+        out_dir,
+        provenance,
+        parameters=parameters,
+        policy=policy,
+        progress=tell,
+        started=started,
+    )
 
 
 def run_embeddings(
@@ -75,23 +84,47 @@ def run_embeddings(
     """The same from an .npz file of embeddings. That they come from the named face model is its owner's word."""
     started = time.monotonic()
     samples = read_embeddings(embeddings)
-    return _finish(
-        samples, cohort_columns, out_dir, parameters, provenance, policy, progress or (lambda _: None), started
+    return finish(
+        samples,
+        cohort_columns,
+        out_dir,
+        provenance,
+        parameters=parameters,
+        policy=policy,
+        progress=progress,
+        started=started,
     )
 
 
-def _finish(
+def finish(
     samples: Samples,
     cohort_columns: Sequence[str],
     out_dir: Path,
-    parameters: Parameters | None,
     provenance: Provenance,
-    policy: Policy | None,
-    tell: Tell,
+    *,
+    parameters: Parameters | None = None,
+    policy: Policy | None = None,
+    progress: Tell | None = None,
     started: float,
 ) -> Written:
+    """Measure samples and write the report. `started`: what time.monotonic() was when the run began."""
     given = parameters or Parameters()
-    result = evaluate(samples, Parameters(**{**given.__dict__, "axes": tuple(cohort_columns)}), tell)
+    result = evaluate(samples, replace(given, axes=tuple(cohort_columns)), progress)
+    return write(samples, result, out_dir, provenance, policy=policy, progress=progress, started=started)
+
+
+def write(
+    samples: Samples,
+    result: Result,
+    out_dir: Path,
+    provenance: Provenance,
+    *,
+    policy: Policy | None = None,
+    progress: Tell | None = None,
+    started: float,
+) -> Written:
+    """Judge a result and write its report."""
+    tell = progress or (lambda _: None)
     verdict = judge(result, policy) if policy else None
     tell(Progress("write", 0, 1))
     report = build(samples, result, provenance, policy, verdict)

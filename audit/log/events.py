@@ -426,6 +426,12 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "An evaluation's report was published.",
                 "run=id model=hash set=hash report=hash verdict=code acceptance_policy=code threshold=int",
             ),
+            _event(
+                "evaluation:run:requested",
+                "app",
+                "An evaluation was asked for.",
+                "run=id kind=code set=hash",
+            ),
             _event("evaluation:run:paused", "app", "An evaluation was paused.", "run=id"),
             _event("evaluation:run:resumed", "app", "An evaluation was resumed.", "run=id"),
             _event("evaluation:run:cancelled", "app", "An evaluation was cancelled.", "run=id"),

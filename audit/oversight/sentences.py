@@ -136,6 +136,7 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "evaluation:report:published": (
         "The report of the evaluation {run} was published: {verdict} under {acceptance_policy}, threshold {threshold}."
     ),
+    "evaluation:run:requested": "The evaluation {run} was asked for, on {kind}.",
     "evaluation:run:paused": "The evaluation {run} was paused.",
     "evaluation:run:resumed": "The evaluation {run} was resumed.",
     "evaluation:run:cancelled": "The evaluation {run} was cancelled.",

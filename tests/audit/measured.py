@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from audit import evaluations
+from audit import evaluation_work, evaluations
 from audit.models import Evaluation
 from tests import kits, run
 from tests.people import Cast
@@ -32,7 +32,7 @@ def measure(cast: Cast, photos: Path, **changes: Any) -> Evaluation:
         "label_source": "assigned",
         "here": True,
     }
-    return evaluations.measure(evaluations.start(**wanted | changes), lambda _: None)
+    return evaluation_work.run_here(evaluations.start(**wanted | changes))
 
 
 def _build(made: kits.Made) -> kits.Made:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from audit import evaluations
+from audit import evaluation_work, evaluations
 from core import database
 from search.gate import client
 from tests.api_client import Api, expect
@@ -35,7 +35,7 @@ def test_an_auditor_downloads_what_the_log_has_the_hash_of(cast: Cast, portraits
     # Not published yet: nobody reads it.
     assert auditor.get("/evaluations/")["count"] == 0
     expect(auditor("GET", f"/evaluations/{evaluation.pk}/"), 404)
-    evaluations.measure(evaluation, lambda _: None)
+    evaluation_work.run_here(evaluation)
 
     [listed] = auditor.get("/evaluations/")["results"]
     assert (listed["id"], listed["verdict"], listed["adopted_at"]) == (str(evaluation.pk), "cannot_be_shown", None)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import shutil
+import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
 
-from audit import evaluations
+from audit import benchmarks, evaluation_progress, evaluation_work, evaluations
 from audit.models import Evaluation
 from core import database, jobs
 from core.exceptions import Conflict, GlasscaseError, Invalid, NotAllowed, NotFound
@@ -33,7 +41,7 @@ def manifest(portraits: Portraits) -> Path:
     return portraits(16, 2)
 
 
-def started(cast: Any, photos: Path, **changes: Any) -> Evaluation:
+def started(cast: Any, photos: Path | None, **changes: Any) -> Evaluation:
     wanted: dict[str, Any] = {
         "by": cast.carl,
         "manifest": photos,
@@ -46,11 +54,27 @@ def started(cast: Any, photos: Path, **changes: Any) -> Evaluation:
     return evaluations.start(**wanted | changes)
 
 
+def run_all() -> list[str]:
+    """Run what is queued, as a worker would, and say what it was; a job that fails is not run again."""
+    ran = []
+    while (job_id := jobs.next_queued(("evaluation",))) is not None:
+        jobs.run(job_id)
+        ran.append(Job.objects.get(id=job_id).kind)
+    return ran
+
+
 def test_a_worker_measures_and_publishes_once(cast: Any, manifest: Path) -> None:
     evaluation = started(cast, manifest)
-    job = Job.objects.get(kind="evaluation", subject=evaluation.id)
-    assert job.queue == "evaluation"
-    assert jobs.run(job.id) == JobState.DONE
+    assert run_all() == [
+        "evaluation",
+        "evaluation_chunk",
+        "evaluation_choose",
+        "evaluation_chunk",
+        "evaluation_compare",
+        "evaluation_chunk",
+        "evaluation_report",
+    ]
+    assert set(Job.objects.values_list("queue", flat=True)) == {"evaluation"}
     evaluation.refresh_from_db()
     report = Path(evaluation.folder) / "report.json"
     assert evaluation.report_sha256 == hashlib.sha256(report.read_bytes()).hexdigest()
@@ -60,7 +84,10 @@ def test_a_worker_measures_and_publishes_once(cast: Any, manifest: Path) -> None
     assert entry["threshold"] == evaluation.threshold
     page = (Path(evaluation.folder) / "report.html").read_text(encoding="utf-8")
     assert "generated people: says nothing about real ones" in page.lower()
-    evaluations.measure(evaluation, lambda _: None)  # a second worker after a crash
+    for job in Job.objects.all():  # messages that come twice
+        Job.objects.filter(id=job.id).update(state=JobState.QUEUED)
+        assert jobs.run(job.id) == JobState.DONE
+    assert list(evaluation.chunks.values_list("runs", flat=True)) == [1, 1, 1]
     assert len(logged("evaluation:report:published")) == 1
     assert evaluations.file(evaluation, "report.html").is_file()
     for name in ("../report.html", "/etc/passwd", "nothing.csv"):
@@ -86,7 +113,7 @@ def test_a_wrong_wish_names_its_field_and_starts_nothing(
     assert list(caught.value.field_errors) == [field]
     assert not Evaluation.objects.exists()
     assert not Job.objects.exists()
-    assert logged("evaluation:run:started") == []
+    assert logged("evaluation:run:requested") == []
 
 
 def test_only_a_custodian_starts_an_evaluation(cast: Any, manifest: Path) -> None:
@@ -104,6 +131,10 @@ def test_an_evaluation_of_unusable_photos_fails_with_a_sentence(cast: Any, tmp_p
     assert job.problem
     assert "Traceback" not in job.problem
     assert [entry["run"] for entry in logged("evaluation:run:failed")] == [str(evaluation.id)]
+    evaluation.refresh_from_db()
+    assert (evaluation.state, evaluation.problem) == ("failed", job.problem)
+    assert "missing.jpg does not exist" in evaluation.problem
+    assert logged("evaluation:run:started") == []  # nothing was measured
 
 
 def published(cast: Any, verdict: str = "met") -> Evaluation:
@@ -200,3 +231,159 @@ def test_a_link_in_the_directory_of_a_report_is_no_file_of_it(cast: Any, manifes
     for name in ("keys.json", "../report.json", "/etc/passwd", "sub.csv/../report.json", "report.json/", ""):
         with pytest.raises(NotFound):
             evaluations.file(evaluation, name)
+
+
+def test_a_paused_evaluation_begins_nothing_and_goes_on_where_it_was(
+    cast: Any, portraits: Portraits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_work, "PHOTOS_PER_CHUNK", 10)
+    evaluation = started(cast, portraits(16, 2))
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    for user in (cast.olivia, cast.axel):
+        with pytest.raises(NotAllowed):
+            evaluations.pause(by=user, evaluation=evaluation)
+    evaluations.pause(by=cast.carl, evaluation=evaluation)
+    assert run_all() == ["evaluation_chunk"] * 3
+    assert sorted(evaluation.chunks.values_list("runs", flat=True)) == [0, 0, 0, 1]
+    with pytest.raises(Conflict):
+        evaluations.pause(by=cast.carl, evaluation=evaluation)
+    evaluations.resume(by=cast.carl, evaluation=evaluation)
+    assert run_all()[:3] == ["evaluation_chunk"] * 3
+    assert list(evaluation.chunks.values_list("runs", flat=True)) == [1] * 6
+    evaluation.refresh_from_db()
+    assert evaluation.state == "published"
+    assert [entry["actor"] for entry in logged("evaluation:run:paused")] == [str(cast.carl.id)]
+    assert len(logged("evaluation:run:resumed")) == 1
+    with pytest.raises(Conflict):
+        evaluations.resume(by=cast.carl, evaluation=evaluation)
+
+
+def test_a_cancelled_evaluation_stops_for_good_with_one_entry(cast: Any, manifest: Path) -> None:
+    evaluation = started(cast, manifest)
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    evaluations.cancel(by=cast.carl, evaluation=evaluation)
+    assert run_all() == []
+    assert evaluation.state == "cancelled"
+    assert len(logged("evaluation:run:cancelled")) == 1
+    for act in (evaluations.cancel, evaluations.resume, evaluations.pause):
+        with pytest.raises(Conflict):
+            act(by=cast.carl, evaluation=evaluation)
+    assert not Path(evaluation.folder).exists()
+
+
+def test_what_made_an_evaluation_fail_can_be_repaired_and_it_goes_on(
+    cast: Any, portraits: Portraits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation_work, "PHOTOS_PER_CHUNK", 10)
+    folder = tmp_path / "set"
+    shutil.copytree(portraits(16, 2).parent, folder)
+    manifest = next(folder.glob("*16x2.csv"))
+    evaluation = started(cast, manifest)
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    photo = sorted(folder.rglob("*.jpg"))[-1]
+    names = {row.split(",")[1] for row in manifest.read_text(encoding="utf-8").splitlines()[1:]}
+    photo = next(path for path in sorted(folder.rglob("*.jpg")) if path.relative_to(folder).as_posix() in names)
+    hidden = photo.rename(tmp_path / "hidden.jpg")
+    run_all()
+    evaluation.refresh_from_db()
+    assert evaluation.state == "failed"
+    assert "could be read at first and now cannot" in evaluation.problem
+    assert len(logged("evaluation:run:failed")) == 1
+    hidden.rename(photo)
+    evaluations.resume(by=cast.carl, evaluation=evaluation)
+    run_all()
+    evaluation.refresh_from_db()
+    assert evaluation.state == "published"
+
+
+def test_the_result_of_a_chunk_that_was_damaged_is_computed_again(cast: Any, manifest: Path, database: Any) -> None:
+    evaluation = started(cast, manifest)
+    for _ in range(6):
+        jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    [place] = (database.home / "evaluation-work").glob("*/choose-threshold-0.npz")
+    place.write_bytes(b"damaged")
+    run_all()
+    evaluation.refresh_from_db()
+    assert evaluation.state == "published"
+    runs = evaluation.chunks.order_by("stage").values_list("stage", "runs")
+    assert dict(runs) == {"choose threshold": 2, "compare": 1, "embed": 1}
+    assert not place.exists()
+
+
+def test_a_frozen_set_is_measured_and_only_on_what_was_frozen(cast: Any, manifest: Path) -> None:
+    frozen = benchmarks.add(
+        by=cast.carl, name="drawn", layout="manifest", source=manifest, licence="Ours", citation="Drawn by us"
+    )
+    with pytest.raises(Invalid) as refused:
+        started(cast, None, benchmark=frozen, cohorts=("shoe size",))
+    assert "no cohort column shoe size; it has:" in refused.value.field_errors["cohorts"][0]
+    evaluation = started(cast, None, benchmark=frozen)
+    run_all()
+    evaluation.refresh_from_db()
+    assert (evaluation.state, evaluation.set_hash) == ("published", frozen.sha256)
+    report = json.loads((Path(evaluation.folder) / "report.json").read_text(encoding="utf-8"))
+    assert (report["benchmark"]["set_sha256"], report["benchmark"]["name"]) == (frozen.sha256, "drawn")
+    listed = Path(frozen.folder) / "manifest.csv"
+    listed.write_text(listed.read_text(encoding="utf-8").replace("G", "H", 3), encoding="utf-8")
+    again = started(cast, None, benchmark=frozen)
+    run_all()
+    again.refresh_from_db()
+    assert again.state == "failed"
+    assert "has been changed" in again.problem
+
+
+def test_embeddings_of_somebody_else_are_never_those_of_a_face_model_of_ours(cast: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    people = [f"p{index:03}" for index in range(80) for _ in range(2)]
+    centres = np.repeat(rng.standard_normal((80, 64)), 2, axis=0)
+    vectors = (centres + 0.5 * rng.standard_normal(centres.shape)).astype(np.float32)
+    np.savez(tmp_path / "e.npz", embeddings=vectors, person_id=people, sex=["f", "f", "m", "m"] * 40)
+    out = io.StringIO()
+    call_command(
+        "evaluate",
+        embeddings=tmp_path / "e.npz",
+        model="A black box 2.1",
+        cohorts="sex",
+        out=tmp_path / "report",
+        acting="carl",
+        stdout=out,
+    )
+    summary = json.loads(out.getvalue().splitlines()[-1])
+    evaluation = Evaluation.objects.get(id=summary["evaluation"])
+    assert evaluation.face_model == evaluations.stated_model("A black box 2.1")
+    report = json.loads(Path(summary["report"]).read_text(encoding="utf-8"))
+    assert report["face_model"] == {
+        "hash": evaluation.face_model,
+        "name": "A black box 2.1",
+        "stated_by_its_owner": True,
+    }
+    assert summary["sha256"] == hashlib.sha256(Path(summary["report"]).read_bytes()).hexdigest()
+
+
+def test_the_command_needs_one_thing_to_measure(cast: Any, manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="--out"):
+        call_command("evaluate", manifest=manifest, acting="carl")
+    with pytest.raises(CommandError):
+        call_command("evaluate", acting="carl", out=tmp_path / "r")
+    with pytest.raises(CommandError, match="There is no benchmark set nothing"):
+        call_command("evaluate", benchmark="nothing", acting="carl", out=tmp_path / "r")
+    with pytest.raises(CommandError, match="There is no evaluation"):
+        call_command("evaluate", resume=uuid.uuid4(), acting="carl")
+
+
+def test_progress_counts_what_all_workers_did(cast: Any, portraits: Portraits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_work, "PHOTOS_PER_CHUNK", 10)
+    evaluation = started(cast, portraits(16, 2))
+    assert evaluation_progress.progress(evaluation) is None
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    jobs.run(jobs.next_queued(("evaluation",)))  # type: ignore[arg-type]
+    found = evaluation_progress.progress(evaluation)
+    assert found is not None
+    assert (found.done, found.total, found.unit) == (10, 32, "photos")
+    begun = timezone.now() - timedelta(seconds=5)
+    Job.objects.filter(kind="evaluation_chunk").exclude(started_at=None).update(started_at=begun)
+    found = evaluation_progress.progress(evaluation)
+    assert found is not None
+    assert found.rate == pytest.approx(2.0, rel=0.2)
+    assert found.seconds_left == pytest.approx(11, rel=0.2)

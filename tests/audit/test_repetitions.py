@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from audit import evaluations, findings, repetitions
+from audit import evaluation_work, findings, repetitions
 from audit.models import Evaluation, Finding, FindingKind
-from core import jobs
-from core.models import Job, JobState
 from tests import kits
 from tests.audit import measured
 from tests.core.log_entries import entries
@@ -38,16 +36,15 @@ def adopted(database: kits.Clone, tmp_path: Path) -> Evaluation:
     return evaluation
 
 
-def repeated(original: Evaluation) -> tuple[Evaluation, JobState]:
+def repeated(original: Evaluation) -> tuple[Evaluation, str]:
     assert repetitions.start_due() == 1
-    repetition = original.repetitions.get()
-    job = Job.objects.get(kind=evaluations.EVALUATION, subject=repetition.pk)
-    return repetition, jobs.run(job.id)
+    repetition = evaluation_work.run_here(original.repetitions.get())
+    return repetition, repetition.state
 
 
 def test_an_unchanged_repetition_gives_the_same_record_and_no_finding(adopted: Evaluation) -> None:
     repetition, state = repeated(adopted)
-    assert state == JobState.DONE
+    assert state == "published"
     repetition.refresh_from_db()
     assert repetition.report_sha256 == adopted.report_sha256
     assert not Finding.objects.exists()
@@ -72,7 +69,7 @@ def test_a_rate_outside_the_adopted_interval_opens_a_finding(adopted: Evaluation
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     Evaluation.objects.filter(pk=adopted.pk).update(report_sha256=digest)
     repetition, state = repeated(adopted)
-    assert state == JobState.DONE
+    assert state == "published"
     finding = Finding.objects.get()
     assert (finding.kind, finding.evaluation, finding.opened_by) == (FindingKind.SHIFT, repetition, None)
     text, _ = findings.words(finding)
@@ -95,5 +92,5 @@ def test_a_repetition_whose_work_fails_opens_a_finding(adopted: Evaluation) -> N
     manifest = Path(adopted.manifest)
     manifest.write_text("person_id,file\n")
     _, state = repeated(adopted)
-    assert state == JobState.FAILED
+    assert state == "failed"
     assert Finding.objects.get().kind == FindingKind.NOT_REPEATED

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from datetime import timedelta
 
+from django.utils import timezone
 from PIL import Image
 
-from audit import findings
-from audit.models import Evaluation
+from audit import benchmarks, evaluations, findings
+from audit.models import BenchmarkSet, Evaluation, EvaluationChunk
+from core import state
+from core.models import Job, JobState
 from core.portraits import portrait_jpeg
 from search import cases, holds, intake, leads, outcomes, requests, reviews
 from search.models import Case, Lead, SearchRequest
@@ -31,8 +35,10 @@ class World:
     unconfirmed: Case
     closed: Case
     reports: list[Evaluation]
+    benchmark: BenchmarkSet
     searches: dict[str, SearchRequest] = field(default_factory=dict)
     lead: Lead | None = None
+    runs: dict[str, Evaluation] = field(default_factory=dict)
 
     @property
     def cast(self) -> Cast:
@@ -53,6 +59,56 @@ def several_faces() -> bytes:
     return written.getvalue()
 
 
+def _benchmark(cast: Cast) -> BenchmarkSet:
+    """A frozen set of four photos, of which one row is left out."""
+    folder = state.directory("drawn")
+    lines = ["person_id,file,sex"]
+    for number, person in enumerate(PEOPLE[:2]):
+        for shot in (1, 2):
+            (folder / f"{number}-{shot}.jpg").write_bytes(portrait_jpeg(person, shot))
+            lines.append(f"P{number},{number}-{shot}.jpg,{'female' if number else 'male'}")
+    (folder / "set.csv").write_text("\n".join([*lines, "P9,gone.jpg,female"]) + "\n", encoding="utf-8")
+    return benchmarks.add(
+        by=cast.carl,
+        name="drawn",
+        layout="manifest",
+        source=folder / "set.csv",
+        licence="Ours",
+        citation="Drawn by this programme",
+        label_source="assigned",
+    )
+
+
+def _runs(cast: Cast, benchmark: BenchmarkSet) -> dict[str, Evaluation]:
+    """An evaluation in each state that a page shows, without a worker."""
+
+    def started(title: str) -> Evaluation:
+        made = evaluations.start(by=cast.carl, benchmark=benchmark, title=title, cohorts=("sex",))
+        Job.objects.filter(subject=made.id).update(state=JobState.DONE)
+        return made
+
+    running = started("Running")
+    for number, size in enumerate((40, 24)):
+        done = timezone.now() if number == 0 else None
+        EvaluationChunk.objects.create(
+            evaluation=running, stage="embed", number=number, first=0, last=size, items=size, done_at=done
+        )
+    first = running.chunks.get(number=0)
+    Job.objects.create(
+        kind="evaluation_chunk",
+        subject=first.id,
+        queue="evaluation",
+        state=JobState.DONE,
+        started_at=timezone.now() - timedelta(seconds=20),
+    )
+    paused = started("Paused")
+    evaluations.pause(by=cast.carl, evaluation=paused)
+    failed = started("Failed")
+    failed.stopped_as, failed.problem = "failed", "No row of set.csv can be used."
+    failed.save()
+    return {"running": running, "paused": paused, "failed": failed}
+
+
 def build(stage: Stage) -> World:
     """Around the stage what the pages show; needs a running log. Takes some seconds: faces are really found and searched."""
     cast = stage.cast
@@ -67,6 +123,8 @@ def build(stage: Stage) -> World:
     findings.file(by=cast.bea, text="The set has sixteen people: nothing can be shown with so few.", evaluation=first)
     answered = findings.file(by=cast.bea, text="The report does not say who drew the portraits.")
     findings.close(by=cast.bea, finding=answered, resolution="The program is named in its provenance.")
+    benchmark = _benchmark(cast)
+    world = World(stage, unconfirmed, closed, benchmark, runs=_runs(cast, benchmark))
     found = world.searches
     found["done"] = stage.done()
     found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from tests.core import access_api, access_log, access_pages, access_reports
+from tests.core import access_api, access_log, access_pages, access_reports, access_runs
 from tests.core.access_rows import ANONYMOUS, Row, api, page, somebody
 from tests.people import Cast
 
@@ -89,6 +89,7 @@ TABLE: dict[str, Row] = (
         "person_deactivate": page(administrator=405),
         "person_deactivate POST": page(administrator=302),
         **access_log.TABLE,
+        **access_runs.TABLE,
     }
 )
 
@@ -106,6 +107,7 @@ ARGUMENTS: dict[str, Callable[[Cast], dict[str, Any]]] = (
         "person_deactivate": _person,
         **access_log.ARGUMENTS,
         **access_reports.ARGUMENTS,
+        **access_runs.ARGUMENTS,
     }
 )
 

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from audit import evaluations
+from audit import evaluation_work, evaluations
 from core import jobs
 from core.models import Job, User
 from search import measured
@@ -66,7 +66,7 @@ def test_a_threshold_is_adopted_by_two_people_and_said_beside_the_candidates(
         generated_people=True,
         label_source="assigned",
     )
-    assert jobs.run(Job.objects.get(kind="evaluation", subject=evaluation.pk).pk) == "done"
+    evaluation_work.run_here(evaluation)
     client = signed_in(cast.ada)
     page = client.get(reverse("limits")).content.decode()
     assert "Cannot be shown" in page

@@ -1,6 +1,6 @@
 """Frozen sets: a list of photos with the SHA-256 of each file, the pairs of its protocol, and what was left out.
 
-A frozen set is a folder with manifest.csv (person_id, file, sha256, a column for each cohort), pairs.csv where the set
+A frozen set is a folder with manifest.csv (line, person_id, file, sha256, a column for each cohort), pairs.csv where the set
 has fixed pairs, left_out.csv and set.json. Its SHA-256 covers manifest.csv and pairs.csv, and so every photo and label.
 The photos stay where they are.
 """
@@ -26,7 +26,7 @@ MANIFEST: Final = "manifest.csv"
 PAIRS: Final = "pairs.csv"
 LEFT_OUT: Final = "left_out.csv"
 ABOUT: Final = "set.json"
-_FIXED: Final = ("person_id", "file", "sha256")
+_FIXED: Final = ("line", "person_id", "file", "sha256")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,8 @@ def read_frozen(folder: Path) -> FrozenSet:
     columns = [column for column in table.columns if column not in _FIXED]
     cells = [{key: value or "" for key, value in row.items()} for _, row in table.rows]
     photos = tuple(
-        Photo(number, row["person_id"], row["file"], photo_folder / row["file"], row["sha256"])
-        for number, row in enumerate(cells, start=2)
+        Photo(int(row["line"]), row["person_id"], row["file"], photo_folder / row["file"], row["sha256"])
+        for row in cells
     )
     labels = {column: tuple(row[column] for row in cells) for column in columns}
     pairs = tuple(_read_pairs(folder / PAIRS)) if (folder / PAIRS).is_file() else ()
@@ -157,7 +157,7 @@ def left_out_csv(items: Sequence[LeftOut]) -> bytes:
 def _manifest(photos: PhotoSet) -> bytes:
     columns = list(photos.labels)
     rows = [
-        [photo.person, photo.file, photo.sha256, *(photos.labels[column][index] for column in columns)]
+        [str(photo.row), photo.person, photo.file, photo.sha256, *(photos.labels[column][index] for column in columns)]
         for index, photo in enumerate(photos.photos)
     ]
     return _csv([[*_FIXED, *columns], *rows])
