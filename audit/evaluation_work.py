@@ -279,8 +279,10 @@ def _next(evaluation: Evaluation) -> str:
     if not evaluation.set_hash:
         return PREPARE
     stages = set(evaluation.chunks.values_list("stage", flat=True))
-    if evaluation.kind == Evaluation.Kind.SCORES or COMPARE in stages or (stages and _frozen(evaluation).pairs):
+    if evaluation.kind == Evaluation.Kind.SCORES or COMPARE in stages:
         return REPORT
+    if evaluation.kind == Evaluation.Kind.PHOTOS and EMBED in stages and _frozen(evaluation).pairs:
+        return REPORT  # fixed pairs are few: one worker compares them
     return PLAN_COMPARING if CHOOSE in stages else PLAN_CHOOSING
 
 

@@ -387,3 +387,36 @@ def test_progress_counts_what_all_workers_did(cast: Any, portraits: Portraits, m
     assert found is not None
     assert found.rate == pytest.approx(2.0, rel=0.2)
     assert found.seconds_left == pytest.approx(11, rel=0.2)
+
+
+def test_scores_of_a_black_box_are_measured_by_command_and_cannot_be_adopted(cast: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    lines = ["score,same,cohort_a,cohort_b,id_a,id_b"]
+    for _ in range(6000):
+        a, b = rng.integers(0, 60, 2)
+        same = int(a == b)
+        cohorts = ["<b>f</b>" if one % 2 else "m" for one in (a, b)]
+        lines.append(f"{rng.normal(0.7 if same else 0.1, 0.1):.6f},{same},{cohorts[0]},{cohorts[1]},p{a},p{b}")
+    lines.append("nan,0,m,m,p0,p2")
+    (tmp_path / "scores.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = io.StringIO()
+    call_command(
+        "evaluate",
+        scores=tmp_path / "scores.csv",
+        model="A black box",
+        acceptance_policy="demo",
+        target_fmr=0.05,
+        out=tmp_path / "report",
+        acting="carl",
+        stdout=out,
+    )
+    evaluation = Evaluation.objects.get()
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert json.loads(out.getvalue().splitlines()[-1])["sha256"] == evaluation.report_sha256
+    assert report["benchmark"]["left_out"] == {"bad_score": 1}
+    assert [one["name"] for one in report["divisions"][0]["cohorts"]] == ["<b>f</b>", "m"]
+    assert report["overall"]["fte"]["rate"] is None  # photos are not known
+    assert "<b>f</b>" not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    signatures = [Signature(one, cast.secrets[one.id]) for one in (cast.sam, cast.sue)]
+    with pytest.raises(Conflict, match="Only an evaluation of photos"):
+        adopt(by=cast.ada, evaluation=evaluation, signatures=signatures)
