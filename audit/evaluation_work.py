@@ -7,37 +7,30 @@ the transaction that says the chunk is done. Pausing makes every job end before 
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from audit import evaluation_material as material
 from audit.fairness.acceptance import load_policy
 from audit.fairness.chunks import Partial, Plan, compare_chunk
 from audit.fairness.cohorts import CohortError
 from audit.fairness.comparisons import Comparisons, merge
 from audit.fairness.evaluation import conclude
-from audit.fairness.evidence import Halves, Parameters, Progress
-from audit.fairness.extraction import Engine, extract
+from audit.fairness.evidence import Progress
+from audit.fairness.extraction import extract
 from audit.fairness.pairs import Pairs, evaluate_pairs, pairs_of
-from audit.fairness.report import Provenance
 from audit.fairness.run import Written, write
-from audit.fairness.scores import ComparisonError, Floats
-from audit.fairness.sets import freezing
-from audit.fairness.sets.embeddings import read_embeddings
-from audit.fairness.sets.freezing import FrozenSet
-from audit.fairness.sets.manifest import read_manifest
+from audit.fairness.scores import ComparisonError
 from audit.fairness.sets.photos import PhotoSet
 from audit.fairness.sets.rows import DatasetError
 from audit.fairness.sets.samples import Samples
@@ -60,7 +53,6 @@ KINDS: Final = (PREPARE, CHUNK, PLAN_CHOOSING, PLAN_COMPARING, REPORT)
 EMBED: Final = "embed"
 CHOOSE: Final = "choose threshold"
 COMPARE: Final = "compare"
-_THRESHOLD: Final = "threshold"
 PHOTOS_PER_CHUNK: Final = 32  # what a killed worker has to embed again at most; those that it cached it has not
 _VERDICTS: Final = {"met": "met", "not met": "not_met", "cannot be shown": "cannot_be_shown"}
 
@@ -98,7 +90,7 @@ def prepare(running: jobs.RunningJob) -> None:
     if evaluation.kind == Evaluation.Kind.PHOTOS:
         engine = registry.engine(evaluation.face_model_name, state.models_dir())
         with _sentences():
-            photos = _list(evaluation, tell)
+            photos = material.list_photos(evaluation, tell)
         model, ranges = engine.identity().hash, _ranges(len(photos.photos))
     else:
         model, ranges = evaluation.face_model, []
@@ -120,7 +112,7 @@ def _begin(evaluation: Evaluation, model: str) -> None:
         raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
     if evaluation.set_hash:
         return
-    evaluation.face_model, evaluation.set_hash = model, _set_hash(evaluation)
+    evaluation.face_model, evaluation.set_hash = model, material.set_hash(evaluation)
     evaluation.save(update_fields=["face_model", "set_hash"])
     if evaluation.repeats is not None:
         return  # who repeats it has said so
@@ -131,23 +123,6 @@ def _begin(evaluation: Evaluation, model: str) -> None:
         set=evaluation.set_hash,
         **signature(evaluation.started_by, Permission.RUN_EVALUATIONS),
     )
-
-
-def _set_hash(evaluation: Evaluation) -> str:
-    if evaluation.benchmark_set is not None:
-        return evaluation.benchmark_set.sha256
-    if evaluation.kind == Evaluation.Kind.PHOTOS:
-        return _frozen(evaluation).photos.set_hash
-    return freezing.file_sha256(Path(evaluation.manifest))
-
-
-def _list(evaluation: Evaluation, tell: Callable[[Progress], None]) -> PhotoSet:
-    """The photos, listed once with their hashes so that every chunk means the same ones."""
-    if evaluation.benchmark_set is None and not (_folder(evaluation) / freezing.ABOUT).is_file():
-        manifest = Path(evaluation.manifest)
-        photos = read_manifest(manifest, _cohorts(evaluation), lambda done, total: tell(Progress("read", done, total)))
-        freezing.write(FrozenSet(photos, ()), _folder(evaluation), manifest.parent)
-    return _frozen(evaluation).photos
 
 
 def _ranges(photos: int) -> list[tuple[int, int]]:
@@ -172,8 +147,8 @@ def chunk(running: jobs.RunningJob) -> None:
 
 def _embed(evaluation: Evaluation, found: EvaluationChunk, tell: Callable[[Progress], None]) -> None:
     extract(
-        _part(_frozen(evaluation).photos, found.first, found.last),
-        _engine(evaluation),
+        _part(material.frozen(evaluation).photos, found.first, found.last),
+        material.engine(evaluation),
         cache_dir=state.directory("embeddings"),
         progress=lambda done, total: tell(Progress("extract", done, total)),
     )
@@ -181,7 +156,7 @@ def _embed(evaluation: Evaluation, found: EvaluationChunk, tell: Callable[[Progr
 
 def _compare(evaluation: Evaluation, found: EvaluationChunk, tell: Callable[[Progress], None]) -> None:
     """Compare one chunk of a plan and keep what was found as a file, which is there whole or not at all."""
-    shared = _shared(evaluation)
+    shared = material.shared(evaluation)
     work = shared.choosing if found.stage == CHOOSE else shared.reporting
     pairs = 0
 
@@ -191,7 +166,7 @@ def _compare(evaluation: Evaluation, found: EvaluationChunk, tell: Callable[[Pro
         tell(Progress("compare", pairs, found.items))
 
     partial = compare_chunk(shared.vectors(work), work, work.chunks[found.number], count)
-    _keep(_partial(evaluation, found.stage, found.number), partial.to_bytes())
+    material.keep(material.partial_file(evaluation, found.stage, found.number), partial.to_bytes())
 
 
 def plan_choosing(running: jobs.RunningJob) -> None:
@@ -199,7 +174,7 @@ def plan_choosing(running: jobs.RunningJob) -> None:
     evaluation = Evaluation.objects.select_related("benchmark_set").get(id=running.subject)
     if evaluation.state == "running" and not evaluation.chunks.filter(stage=CHOOSE).exists():
         with _sentences():
-            work = _shared(evaluation).choosing
+            work = material.shared(evaluation).choosing
         _plan(evaluation, CHOOSE, work)
 
 
@@ -210,9 +185,9 @@ def plan_comparing(running: jobs.RunningJob) -> None:
         with _sentences():
             if (choosing := _merged(evaluation, CHOOSE)) is None:
                 return
-            threshold = _shared(evaluation).halves.threshold(choosing).value
-            _keep(_folder(evaluation) / _THRESHOLD, str(threshold).encode())
-            work = _shared(evaluation).reporting
+            threshold = material.shared(evaluation).halves.threshold(choosing).value
+            material.keep(material.folder(evaluation) / material.THRESHOLD, str(threshold).encode())
+            work = material.shared(evaluation).reporting
         _plan(evaluation, COMPARE, work)
 
 
@@ -237,11 +212,11 @@ def _plan(evaluation: Evaluation, stage: str, work: Plan) -> None:
 
 def _merged(evaluation: Evaluation, stage: str) -> Comparisons | None:
     """What all chunks of a stage found. None when a result is gone or damaged: its chunk is queued again."""
-    work = _shared(evaluation).choosing if stage == CHOOSE else _shared(evaluation).reporting
+    work = material.shared(evaluation).choosing if stage == CHOOSE else material.shared(evaluation).reporting
     partials, lost = [], []
     for one in work.chunks:
         try:
-            partials.append(Partial.from_bytes(_partial(evaluation, stage, one.number).read_bytes()))
+            partials.append(Partial.from_bytes(material.partial_file(evaluation, stage, one.number).read_bytes()))
         except (OSError, ComparisonError):
             lost.append(one.number)
     if not lost:
@@ -281,7 +256,7 @@ def _next(evaluation: Evaluation) -> str:
     stages = set(evaluation.chunks.values_list("stage", flat=True))
     if evaluation.kind == Evaluation.Kind.SCORES or COMPARE in stages:
         return REPORT
-    if evaluation.kind == Evaluation.Kind.PHOTOS and EMBED in stages and _frozen(evaluation).pairs:
+    if evaluation.kind == Evaluation.Kind.PHOTOS and EMBED in stages and material.frozen(evaluation).pairs:
         return REPORT  # fixed pairs are few: one worker compares them
     return PLAN_COMPARING if CHOOSE in stages else PLAN_CHOOSING
 
@@ -296,17 +271,17 @@ def report(running: jobs.RunningJob) -> None:
         written = _measure(evaluation, tell)
     if written is not None:
         _publish(evaluation, written)
-        forget(evaluation)
+        material.forget(evaluation)
 
 
 def _measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Written | None:
     begun = time.monotonic()
     if evaluation.kind == Evaluation.Kind.SCORES:
         return _measure_scores(evaluation, tell, begun)
-    if evaluation.kind == Evaluation.Kind.PHOTOS and (frozen := _frozen(evaluation)).pairs:
-        samples = _samples(evaluation)
+    if evaluation.kind == Evaluation.Kind.PHOTOS and (frozen := material.frozen(evaluation)).pairs:
+        samples = material.samples_of(evaluation)
         return _measure_pairs(evaluation, pairs_of(frozen.photos, frozen.pairs, samples), samples, tell, begun)
-    shared = _shared(evaluation)
+    shared = material.shared(evaluation)
     choosing, reporting = _merged(evaluation, CHOOSE), _merged(evaluation, COMPARE)
     if choosing is None or reporting is None:
         return None
@@ -316,7 +291,7 @@ def _measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Writte
         shared.halves.samples,
         conclude(evidence, shared.halves.parameters),
         Path(evaluation.folder),
-        _provenance(evaluation),
+        material.provenance(evaluation),
         policy=load_policy(evaluation.acceptance_policy),
         progress=tell,
         started=begun,
@@ -325,7 +300,7 @@ def _measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Writte
 
 def _measure_scores(evaluation: Evaluation, tell: Callable[[Progress], None], begun: float) -> Written:
     """Scores are read by one worker; who takes over from a killed one reads them again."""
-    keep = _folder(evaluation) / "scores.bin"
+    keep = material.folder(evaluation) / "scores.bin"
     keep.parent.mkdir(mode=0o700, exist_ok=True)
     pairs, samples = read_scores(
         Path(evaluation.manifest),
@@ -341,73 +316,18 @@ def _measure_scores(evaluation: Evaluation, tell: Callable[[Progress], None], be
 def _measure_pairs(
     evaluation: Evaluation, pairs: Pairs, samples: Samples, tell: Callable[[Progress], None], begun: float
 ) -> Written:
-    result = evaluate_pairs(pairs, _parameters(evaluation), lambda done, total: tell(Progress("compare", done, total)))
+    result = evaluate_pairs(
+        pairs, material.parameters(evaluation), lambda done, total: tell(Progress("compare", done, total))
+    )
     return write(
         samples,
         result,
         Path(evaluation.folder),
-        _provenance(evaluation),
+        material.provenance(evaluation),
         policy=load_policy(evaluation.acceptance_policy),
         progress=tell,
         started=begun,
     )
-
-
-def _provenance(evaluation: Evaluation) -> Provenance:
-    """Which face model was measured. One that this installation never saw is what whoever started it says it is."""
-    if evaluation.kind == Evaluation.Kind.PHOTOS:
-        model: dict[str, Any] = _engine(evaluation).identity().as_dict()
-    else:
-        model = {"name": evaluation.face_model_name, "hash": evaluation.face_model, "stated_by_its_owner": True}
-    return Provenance(model, evaluation.label_source, evaluation.generated_people)
-
-
-class _Shared:
-    """What all jobs of one evaluation need in a process: the samples, how they are divided, their vectors."""
-
-    def __init__(self, evaluation: Evaluation) -> None:
-        self.key = evaluation.id
-        self.threshold_file = _folder(evaluation) / _THRESHOLD
-        self.halves = Halves(_samples(evaluation), _parameters(evaluation))
-        self._vectors: tuple[str, Floats] | None = None
-
-    @cached_property
-    def choosing(self) -> Plan:
-        work = self.halves.choosing_plan()
-        assert work is not None, "no threshold is given"
-        return work
-
-    @cached_property
-    def reporting(self) -> Plan:
-        return self.halves.reporting_plan(int(self.threshold_file.read_text(encoding="ascii")))
-
-    def vectors(self, work: Plan) -> Floats:
-        """The embeddings in the order of a plan; those of one plan are kept."""
-        if self._vectors is None or self._vectors[0] != work.digest:
-            self._vectors = None  # never two at once
-            self._vectors = work.digest, work.arrange(self.halves.samples.embeddings)
-        return self._vectors[1]
-
-
-_kept: dict[str, _Shared] = {}
-
-
-def _shared(evaluation: Evaluation) -> _Shared:
-    """That of this evaluation, made once in a process; the one before it is forgotten."""
-    found = _kept.get("last")
-    if found is None or found.key != evaluation.id:
-        _kept.clear()
-        found = _kept["last"] = _Shared(evaluation)
-    return found
-
-
-def _samples(evaluation: Evaluation) -> Samples:
-    if evaluation.kind == Evaluation.Kind.EMBEDDINGS:
-        samples = read_embeddings(Path(evaluation.manifest))
-        if samples.set_hash != evaluation.set_hash:
-            raise DatasetError("The file of embeddings has been changed since this evaluation was started.")
-        return samples
-    return extract(_frozen(evaluation).photos, _engine(evaluation), cache_dir=state.directory("embeddings"))
 
 
 def _publish(evaluation: Evaluation, written: Written) -> None:
@@ -491,65 +411,8 @@ def run_here(evaluation: Evaluation, told: Told | None = None) -> Evaluation:
         _manner.reset(before)
 
 
-def forget(evaluation: Evaluation) -> None:
-    """Remove what was only needed while it ran."""
-    _kept.clear()
-    shutil.rmtree(_folder(evaluation), ignore_errors=True)
-
-
-def _folder(evaluation: Evaluation) -> Path:
-    return state.directory("evaluation-work") / str(evaluation.id)
-
-
-def _partial(evaluation: Evaluation, stage: str, number: int) -> Path:
-    return _folder(evaluation) / f"{stage.replace(' ', '-')}-{number}.npz"
-
-
-def _keep(path: Path, data: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
-    os.replace(draft, path)
-
-
-def _frozen(evaluation: Evaluation) -> FrozenSet:
-    """The frozen list of photos. DatasetError when it is not the one that the evaluation began with."""
-    if evaluation.benchmark_set is None:
-        return _read(_folder(evaluation))
-    folder = Path(evaluation.benchmark_set.folder)
-    if freezing.list_sha256(folder) != evaluation.benchmark_set.sha256:
-        raise DatasetError(f"The list of the frozen set {evaluation.benchmark_set.name} has been changed.")
-    return _read(folder)
-
-
-@lru_cache(maxsize=2)
-def _read(folder: Path) -> FrozenSet:
-    return freezing.read_frozen(folder)
-
-
 def _part(photos: PhotoSet, first: int, last: int) -> PhotoSet:
     return PhotoSet(photos.name, photos.photos[first:last], {}, (), (), photos.set_hash)
-
-
-def _engine(evaluation: Evaluation) -> Engine:
-    engine = registry.engine(evaluation.face_model_name, state.models_dir())
-    if engine.identity().hash != evaluation.face_model:
-        raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
-    return engine
-
-
-def _parameters(evaluation: Evaluation) -> Parameters:
-    return Parameters(
-        axes=_cohorts(evaluation),
-        seed=evaluation.seed,
-        target_fmr=evaluation.target_fmr,
-        minimum_people=load_policy(evaluation.acceptance_policy).minimum_people,
-    )
-
-
-def _cohorts(evaluation: Evaluation) -> tuple[str, ...]:
-    return tuple(part for part in evaluation.cohorts.split(",") if part)
 
 
 def _teller(

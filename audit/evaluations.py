@@ -15,7 +15,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import timezone
 
-from audit import evaluation_work, permissions
+from audit import evaluation_material, evaluation_work, permissions
 from audit.benchmarks import LABEL_SOURCES
 from audit.fairness.acceptance import PolicyError, load_policy
 from audit.fairness.cohorts import JOIN
@@ -170,7 +170,7 @@ def cancel(*, by: User, evaluation: Evaluation) -> None:
     _stop(by, evaluation, Evaluation.Stopped.CANCELLED, "evaluation:run:cancelled", ("running", "paused", "failed"))
     for job in evaluation_work.live_jobs(evaluation):
         jobs.cancel(job, by=by)
-    evaluation_work.forget(evaluation)
+    evaluation_material.forget(evaluation)
 
 
 def _stop(by: User, evaluation: Evaluation, how: Evaluation.Stopped, event: str, when: Sequence[str]) -> None:
