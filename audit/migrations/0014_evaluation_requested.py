@@ -14,5 +14,5 @@ def widen_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0011_erasure")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0013_court_link")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(widen_registry, elidable=False)]
