@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from audit.log.events_of_privacy import EVENTS_OF_PRIVACY
 from audit.log.events_of_reviews import EVENTS_OF_REVIEWS
 
 VERSION: Final = 1
@@ -112,7 +113,6 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             _event("core:token:issued", "app", "An API token was issued.", "user=id token=id"),
             _event("core:token:revoked", "app", "An API token was revoked.", "user=id token=id"),
-            _event("core:keys:backed_up", "app", "The key store was backed up.", "keys=int expires=int"),
             _event("core:command:used", "app", "A command acted in a person's name.", "user=id command=code"),
             # Approvers and policy, written by the gate itself
             _event(
@@ -127,19 +127,6 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "An approver was locked after wrong or unanswered proposals.",
                 "approver=id proposals=int",
-            ),
-            _event(
-                "gate:passkey:enrolled",
-                "gate_owner",
-                "A passkey was enrolled that proves approvals.",
-                "approver=id credential=hash key=bytes site=hash",
-            ),
-            _event("gate:passkey:revoked", "gate_owner", "A passkey was revoked.", "approver=id credential=hash"),
-            _event(
-                "gate:approval:disputed",
-                "gate_owner",
-                "The signer found the proof of an approval wrong: no search runs on it.",
-                "approval=id request=id approver=id",
             ),
             _event("gate:approver:unlocked", "gate_owner", "An approver was unlocked.", "approver=id"),
             _event(
@@ -293,20 +280,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "request=id comparison=code expunged=int near_threshold=int approver=id",
             ),
             *(_event(*said) for said in EVENTS_OF_REVIEWS),
-            _event(
-                "search:probe:erased",
-                "gate_owner",
-                "The embedding and the candidates of a search were erased.",
-                "request=id reason=code",
-                "approver=id",
-            ),
-            # `backups_until`: the last backup of the key store that may hold the destroyed keys is gone by then.
-            _event(
-                "search:photo:erased",
-                "app",
-                "The photo of a search was erased with its key; ordered, also what was typed.",
-                "request=id reason=code backups_until=int",
-            ),
+            *(_event(*said) for said in EVENTS_OF_PRIVACY),
             _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
             # A link with which a court or counsel reads receipts without an account.
             _event(
@@ -493,14 +467,6 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             # `reader` is the API token, or the person where no token was used.
             _event("log:bundle:served", "app", "Entry bundles were served.", "reader=id"),
             _event("log:export:made", "app", "The log was exported.", "size=int"),
-            _event("log:absence:keyed", "app", "The key that tags search entries was announced.", "key=hash"),
-            _event(
-                "log:absence:stated",
-                "app",
-                "It was stated which entries are for a case number, and that no other one is.",
-                "first=int last=int of_case=int",
-                commits="case_number",
-            ),
             # `size` is that of the signed log; the optional fields are the filter and what it found.
             _event(
                 "log:selection:exported",
