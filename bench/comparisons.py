@@ -35,11 +35,11 @@ _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 
 def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
-    images, rounds, whole = (6_000, 3, 10_000) if quick else (40_000, 7, 100_000)
+    images, rounds, shared, whole = (6_000, 3, 4_000, 10_000) if quick else (40_000, 7, 10_000, 100_000)
     say(f"comparisons: {rounds} rounds of one row of blocks of {images} images")
     found = _process("rounds", images, rounds)
     say("comparisons: one worker and two")
-    found["workers"] = _process("workers", images, 2 if quick else 5)
+    found["workers"] = _process("workers", shared, rounds)
     say(f"comparisons: all pairs of {whole} images")
     found["whole"] = _process("whole", whole, 1)
     return found

@@ -23,13 +23,13 @@ from audit.fairness.chunks import (
     BLOCK,
     MAX_ERROR_PAIRS,
     TAIL,
-    Partial,
     Plan,
     compare_chunk,
     floor_of,
     plan,
     too_many_errors,
 )
+from audit.fairness.partials import Partial
 from audit.fairness.scores import BINS, NOTHING, SCALE, ComparisonError, Histogram, Ints
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.fairness import chunks
-from audit.fairness.chunks import Partial, Plan, compare_chunk, plan
+from audit.fairness.chunks import Plan, compare_chunk, plan
 from audit.fairness.comparisons import Comparisons, compare, merge
-from audit.fairness.scores import ComparisonError, Histogram
+from audit.fairness.partials import Partial
+from audit.fairness.scores import BINS, ComparisonError, Histogram
 from tests.audit.fairness.test_comparisons import a_set, naive
 
 
@@ -132,7 +133,7 @@ def test_more_errors_than_can_be_kept_are_refused(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_histogram_keeps_its_counts_without_the_empty_ends() -> None:
-    bins = np.zeros(chunks.BINS, np.int64)
+    bins = np.zeros(BINS, np.int64)
     bins[[3, 7]] = 2, 5
     histogram = Histogram.of(bins)
     assert (histogram.first, histogram.counts.tolist(), histogram.total) == (3, [2, 0, 0, 0, 5], 7)

@@ -25,6 +25,7 @@ MODULES = [
     "identification",
     "intervals",
     "page",
+    "partials",
     "rates",
     "report",
     "run",
