@@ -292,6 +292,7 @@ def _measure(evaluation: Evaluation, tell: Callable[[Progress], None]) -> Writte
         conclude(evidence, shared.halves.parameters),
         Path(evaluation.folder),
         material.provenance(evaluation),
+        evidence=evidence,
         policy=load_policy(evaluation.acceptance_policy),
         progress=tell,
         started=begun,

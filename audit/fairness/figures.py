@@ -27,7 +27,7 @@ FONT = "DejaVu Sans"  # comes with matplotlib, so every machine has it
 ROW, WIDTH = 0.62, 8.0  # inches
 LONGEST_NAME = 22
 
-_SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "glasscase",  # else the ids in an SVG are random
     "svg.fonttype": "path",  # the same shapes wherever it is read; the table beside it is the text
     "font.family": FONT,
@@ -55,10 +55,10 @@ def fmr_by_cohort(division: Division, threshold: int, *, watermark: str = "") ->
     from matplotlib.figure import Figure
 
     rates = [(name, division.rates.within(name)) for name in division.rates.cohorts]
-    with matplotlib.rc_context(_SETTINGS):
+    with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(WIDTH, 1.75 + ROW * len(rates)), facecolor=PAPER)
         _draw(figure, rates, threshold, watermark)
-        return Drawing(_save(figure, "svg"), _save(figure, "png"), _in_words(rates))
+        return Drawing(save(figure, "svg"), save(figure, "png"), _in_words(rates))
 
 
 def _draw(figure: Figure, rates: Sequence[tuple[str, Rate]], threshold: int, watermark: str) -> None:
@@ -71,7 +71,7 @@ def _draw(figure: Figure, rates: Sequence[tuple[str, Rate]], threshold: int, wat
     for row, (name, rate) in enumerate(rates):
         _draw_rate(axes, row, rate, low)
         axes.text(
-            -0.02, row - 0.12, _shown(name), transform=axes.get_yaxis_transform(), ha="right", va="center", color=INK,
+            -0.02, row - 0.12, shown(name), transform=axes.get_yaxis_transform(), ha="right", va="center", color=INK,
             fontweight="bold",
         )  # fmt: skip
         small = f"{counted(rate.people, 'person', 'people')}, {counted(rate.trials, 'pair')}"
@@ -144,7 +144,7 @@ def _limits(rates: Sequence[Rate]) -> tuple[float, float]:
     return (low / 10 if low == high else low), high
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A cohort's name without letters that the font lacks, cut to what fits."""
     from matplotlib.font_manager import findfont, get_font
 
@@ -162,7 +162,7 @@ def _in_words(rates: Sequence[tuple[str, Rate]]) -> str:
     return "False-match rate within each cohort. " + "; ".join(parts) + "."
 
 
-def _save(figure: Figure, kind: str) -> bytes:
+def save(figure: Figure, kind: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

@@ -35,7 +35,7 @@ code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}dt{color:var(--mu
 
 def render(
     content: Mapping[str, Any],
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    left_out: Sequence[Mapping[str, Any]],
     drawings: Mapping[str, Drawing],
     digest: str,
 ) -> str:
@@ -50,9 +50,17 @@ def render(
         _verdict(content),
         _overall(content),
     ]
-    for (name, drawing), division in zip(drawings.items(), content["divisions"], strict=True):
-        parts.append(_division(name, drawing, division))
-    parts += [_predictions(content), _not_shown(content), _left_out(tables["left_out"]), _provenance(content, digest)]
+    for number, division in enumerate(content["divisions"], start=1):
+        mine = {name: drawing for name, drawing in drawings.items() if name.endswith(f"_{number}")}
+        parts.append(_division(mine, division))
+    parts += [
+        _scores(content, drawings),
+        _searches(content, drawings),
+        _predictions(content),
+        _not_shown(content),
+        _left_out(left_out),
+        _provenance(content, digest),
+    ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -109,15 +117,9 @@ def _rate_words(rate: Mapping[str, Any]) -> str:
     return f"{one_in(rate['rate'])} ({seen}; 95 % interval {one_in(interval['low'])} to {one_in(interval['high'])})"
 
 
-def _watermark(benchmark: Mapping[str, Any]) -> str:
-    mark = benchmark["watermark"]
-    return f'<p class="watermark">{escape(mark[0].upper() + mark[1:])}.</p>' if mark else ""
-
-
-def _summary(content: Mapping[str, Any]) -> str:
-    benchmark, threshold = content["benchmark"], content["threshold"]
-    first, *rest = finding(content)
-    more = "".join(f"<p>{escape(sentence)}</p>" for sentence in rest)
+def threshold_words(content: Mapping[str, Any]) -> str:
+    """Where the threshold comes from."""
+    threshold = content["threshold"]
     if threshold["rule"] == "fixed":
         how = f"The threshold {threshold['value'] / 1e6:.6f} was given; all people were measured."
     else:
@@ -134,8 +136,20 @@ def _summary(content: Mapping[str, Any]) -> str:
         )
         if not threshold["target_shown"]:
             how += f" Their {threshold['pairs']:,} pairs are too few to show a rate that low."
+    return how
+
+
+def _watermark(benchmark: Mapping[str, Any]) -> str:
+    mark = benchmark["watermark"]
+    return f'<p class="watermark">{escape(mark[0].upper() + mark[1:])}.</p>' if mark else ""
+
+
+def _summary(content: Mapping[str, Any]) -> str:
+    benchmark = content["benchmark"]
+    first, *rest = finding(content)
+    more = "".join(f"<p>{escape(sentence)}</p>" for sentence in rest)
     return (
-        f'<section><h2>In short</h2><p class="finding">{escape(first)}</p>{more}<p>{escape(how)} '
+        f'<section><h2>In short</h2><p class="finding">{escape(first)}</p>{more}<p>{escape(threshold_words(content))} '
         f"The set has {counted(benchmark['people'], 'person', 'people')} and {counted(benchmark['images'], 'photo')}; "
         f"cohort labels: {escape(benchmark['label_source'])}.</p></section>"
     )
@@ -183,14 +197,17 @@ def _rate_cells(rate: Mapping[str, Any]) -> list[str]:
     return [one_in(rate["rate"]), span, f"{rate['errors']:,}", f"{rate['trials']:,}", f"{rate['people']:,}"]
 
 
-def _division(name: str, drawing: Drawing, division: Mapping[str, Any]) -> str:
-    columns = escape(division["columns"])
+def _figure(name: str, drawing: Drawing) -> str:
     image = base64.b64encode(drawing.svg).decode()
-    parts = [
-        f'<section><h2>By {columns}</h2><figure><img alt="{escape(drawing.alternative)}" '
-        f'src="data:image/svg+xml;base64,{image}"><figcaption>False-match rate within each cohort. '
-        f"The table below has the same numbers ({escape(name)}.svg, {escape(name)}.png).</figcaption></figure>"
-    ]
+    return (
+        f'<figure><img alt="{escape(drawing.alternative)}" src="data:image/svg+xml;base64,{image}">'
+        f"<figcaption>The tables have the same numbers ({escape(name)}.svg, {escape(name)}.png).</figcaption></figure>"
+    )
+
+
+def _division(drawings: Mapping[str, Drawing], division: Mapping[str, Any]) -> str:
+    parts = [f"<section><h2>By {escape(division['columns'])}</h2>"]
+    parts += [_figure(name, drawing) for name, drawing in drawings.items()]
     for key, caption in (
         ("fmr", "Different people of the same cohort taken for the same person (FMR)"),
         ("fnmr", "Same person not recognised (FNMR), photos without an embedding counted as misses"),
@@ -208,7 +225,29 @@ def _division(name: str, drawing: Drawing, division: Mapping[str, Any]) -> str:
         for item in division["measures"]
     ]
     parts.append(_table("Summary measures over the known cohorts", ("Measure", "Value", "Why undefined"), rows))
+    rows = [
+        [f"{item['high']} over {item['low']}", *_bootstrapped(item, "{:.3g} times"), item["why"]]
+        for item in division["fmr_ratios"]
+    ]
+    if rows:
+        caption = "Ratios of false-match rates, bootstrapped over people, confidence corrected for their number"
+        parts.append(_table(caption, ("Cohorts", "Ratio", "Interval", "Why none"), rows))
+    rows = [
+        [cohort["name"], *_bootstrapped(cohort["fnmr_at_target"], "{:.4f}"), cohort["fnmr_at_target"]["why"]]
+        for cohort in division["cohorts"]
+        if cohort["fnmr_at_target"]
+    ]
+    if rows:
+        caption = "FNMR of each cohort at the threshold where its own FMR is the target"
+        parts.append(_table(caption, ("Cohort", "FNMR", "Interval", "Why none"), rows))
     return "".join(parts) + "</section>"
+
+
+def _bootstrapped(item: Mapping[str, Any], form: str) -> list[str]:
+    low, high = ("unbounded" if item[end] is None else form.format(item[end]) for end in ("low", "high"))
+    if item["value"] is None:
+        return ["undefined", "none"]
+    return [form.format(item["value"]), "none" if low == high == "unbounded" else f"{low} – {high}"]
 
 
 def _zero_errors(division: Mapping[str, Any]) -> str:
@@ -222,6 +261,64 @@ def _zero_errors(division: Mapping[str, Any]) -> str:
                 rows.append([cohort["name"], key.upper(), *bounds])
     header = ("Cohort", "Rate", "If only pairs without a common person are independent", "If all are independent")
     return _table("Where no error was seen: upper bounds", header, rows) if rows else ""
+
+
+def _scores(content: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> str:
+    """Where scores lie, and how far each cohort's are from everybody's."""
+    everybody = content["overall"]["scores"]
+    rows = []
+    for division in content["divisions"]:
+        for cohort in division["cohorts"]:
+            for kind, words in (("impostor", "different people"), ("genuine", "same person")):
+                mine, all_ = (cohort["scores"] or {}).get(kind), (everybody or {}).get(kind)
+                if mine and all_ and mine["mean"] is not None and all_["mean"] is not None:
+                    shift = (mine["mean"] - all_["mean"]) / 1e6
+                    values = [f"{mine['mean'] / 1e6:.4f}", f"{mine['median'] / 1e6:.4f}", f"{shift:+.4f}"]
+                    rows.append([cohort["name"], words, f"{mine['pairs']:,}", *values])
+    figure = "".join(_figure(name, drawing) for name, drawing in drawings.items() if name == "score_distributions")
+    header = ("Cohort", "Pairs of", "Number", "Mean", "Median", "Shift of the mean from everybody's")
+    table = _table("Scores within each cohort", header, rows) if rows else ""
+    return f"<section><h2>Where scores lie</h2>{figure}{table}</section>"
+
+
+def _searches(content: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> str:
+    """Rates of searches in evaluation editions: everybody, and each cohort in the largest one."""
+    found = [one for one in content["identification"] if one["fpir"]]
+    if not found:
+        return (
+            "<section><h2>Searches of galleries</h2><p>Not measured: the set has too few people to enrol some and search "
+            "for others.</p></section>"
+        )
+    largest = max(one["templates"] for one in found)
+    shown = [one for one in found if not one["division"] or one["templates"] == largest]
+    positive, negative = [], []
+    for one in shown:
+        who = f"{one['cohort']} ({one['division']})" if one["division"] else one["cohort"]
+        size = f"{one['people']:,} people, {one['templates']:,} templates"
+        positive.append([who, size, *_rate_cells(one["fpir"][0]), one_in(one["predicted_fpir"])])
+        negative += [
+            [who, size, f"{one_in(at['target'])}", f"{each['list_size']}", *_rate_cells(each)]
+            for at in one["at_fpir"]
+            for each in at["fnir"]
+        ]
+    figure = "".join(_figure(name, drawing) for name, drawing in drawings.items() if name == "fpir_by_gallery_size")
+    return (
+        "<section><h2>Searches of galleries of benchmark people (measured)</h2>"
+        "<p>Galleries were made of some of the people; the others, who are not in them, were searched for, and so were "
+        "other photos of those who are.</p>"
+        + figure
+        + _table(
+            "FPIR at the operating threshold: searches of people who are not enrolled that return somebody",
+            ("Who", "Gallery", *_RATE_HEADER, "Predicted"),
+            positive,
+        )
+        + _table(
+            "FNIR: searches of people who are enrolled that do not return them, at the threshold for a target FPIR",
+            ("Who", "Gallery", "Target FPIR", "Longest list", *_RATE_HEADER),
+            negative,
+        )
+        + "<p>Every list size and threshold is in fpir.csv, fnir.csv and fnir_at_fpir.csv.</p></section>"
+    )
 
 
 def _predictions(content: Mapping[str, Any]) -> str:
@@ -238,7 +335,8 @@ def _predictions(content: Mapping[str, Any]) -> str:
     )
 
 
-def _not_shown(content: Mapping[str, Any]) -> str:
+def not_shown(content: Mapping[str, Any]) -> list[str]:
+    """What the report does not show, a sentence each."""
     points = [
         "It says nothing about photos of another kind: darker, smaller, older or turned further away.",
         "It measures one face model with one detector and alignment; another file of either is another face model.",
@@ -246,11 +344,15 @@ def _not_shown(content: Mapping[str, Any]) -> str:
         "It does not measure what examiners make of a list of candidates.",
         "Groups that the set does not label are not seen. “Unknown” is shown, and left out of comparisons.",
         f"Cohorts with fewer than {content['parameters']['minimum_people']} people are shown and not compared.",
-        "No rate for a gallery was measured; the table above is arithmetic.",
+        "Rates of searches were measured in small galleries of benchmark people; for the size of a real one there is arithmetic.",
     ]
     if content["benchmark"]["generated_people"]:
         points.insert(0, "The people are generated. No conclusion about real people can be drawn from any number here.")
-    items = "".join(f"<li>{escape(point)}</li>" for point in points)
+    return points
+
+
+def _not_shown(content: Mapping[str, Any]) -> str:
+    items = "".join(f"<li>{escape(point)}</li>" for point in not_shown(content))
     return f"<section><h2>What this does not show</h2><ul>{items}</ul></section>"
 
 

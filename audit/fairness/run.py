@@ -11,8 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audit.fairness.acceptance import Policy, Verdict, judge
-from audit.fairness.evaluation import Result, evaluate
-from audit.fairness.evidence import Parameters, Progress
+from audit.fairness.evaluation import Result, conclude
+from audit.fairness.evidence import Evidence, Parameters, Progress, gather
 from audit.fairness.extraction import Engine, extract
 from audit.fairness.report import Provenance, build
 from audit.fairness.sets.embeddings import read_embeddings
@@ -109,8 +109,12 @@ def finish(
 ) -> Written:
     """Measure samples and write the report. `started`: what time.monotonic() was when the run began."""
     given = parameters or Parameters()
-    result = evaluate(samples, replace(given, axes=tuple(cohort_columns)), progress)
-    return write(samples, result, out_dir, provenance, policy=policy, progress=progress, started=started)
+    wanted = replace(given, axes=tuple(cohort_columns))
+    evidence = gather(samples, wanted, progress)
+    result = conclude(evidence, wanted)
+    return write(
+        samples, result, out_dir, provenance, evidence=evidence, policy=policy, progress=progress, started=started
+    )
 
 
 def write(
@@ -119,15 +123,16 @@ def write(
     out_dir: Path,
     provenance: Provenance,
     *,
+    evidence: Evidence | None = None,
     policy: Policy | None = None,
     progress: Tell | None = None,
     started: float,
 ) -> Written:
-    """Judge a result and write its report."""
+    """Judge a result and write its report; without the evidence (fixed pairs, given scores) it has no re-run bundle."""
     tell = progress or (lambda _: None)
     verdict = judge(result, policy) if policy else None
     tell(Progress("write", 0, 1))
-    report = build(samples, result, provenance, policy, verdict)
+    report = build(samples, evidence, result, provenance, policy, verdict)
     path = report.write(out_dir)
     (out_dir / "run.json").write_text(json.dumps(_circumstances(started), indent=1, sort_keys=True) + "\n")
     tell(Progress("write", 1, 1))
