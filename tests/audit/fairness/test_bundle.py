@@ -1,0 +1,101 @@
+"""The re-run bundle: it gives every number again, says which one was changed, and names nobody."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from audit.fairness import bundle, reproduce
+from tests.audit.fairness.test_report import embeddings_file, make
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    return make(folder / "out", embeddings_file(folder)).path.parent
+
+
+def changed(data: bytes, member: str, before: bytes, after: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name == member:
+                assert before in content
+                content = content.replace(before, after, 1)
+            target.writestr(name, content)
+    return out.getvalue()
+
+
+def test_every_number_of_the_record_follows_from_the_bundle_without_django(written: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from audit.fairness import reproduce; status = reproduce.main(sys.argv[1:]);"
+         " assert not {'django', 'psycopg', 'celery'} & set(sys.modules); sys.exit(status)",
+         str(written / "rerun.zip"), "--report", str(written / "report.json"), "--out", str(written / "again.json")],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("OK numbers=")
+    assert int(done.stdout.split("numbers=")[1].split()[0]) > 500
+    again, record = json.loads((written / "again.json").read_text()), json.loads((written / "report.json").read_text())
+    assert again["divisions"][0]["cohorts"][0]["fmr"] == record["divisions"][0]["cohorts"][0]["fmr"]
+
+
+def test_a_number_that_was_made_nicer_is_named(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (written / "rerun.zip").read_bytes()
+    record = json.loads((written / "report.json").read_text())
+    errors = record["divisions"][0]["cohorts"][0]["fmr"]["errors"]
+    assert errors
+    record["divisions"][0]["cohorts"][0]["fmr"]["errors"] = errors - 1
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, json.dumps(record) if name == bundle.RECORD else source.read(name))
+    nicer = tmp_path / "nicer.zip"
+    nicer.write_bytes(out.getvalue())
+    assert reproduce.main([str(nicer)]) == 1
+    assert "divisions[0].cohorts[0].fmr.errors" in capsys.readouterr().out
+
+
+def test_a_bundle_of_another_report_or_none_at_all_is_refused(
+    written: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    assert reproduce.main([str(written / "rerun.zip"), "--report", str(other)]) == 1
+    assert "another record" in capsys.readouterr().out
+    for data in (
+        b"",
+        b"no zip",
+        changed((written / "rerun.zip").read_bytes(), "evidence.json", b'"format"', b'"form"'),
+    ):
+        broken = tmp_path / "broken.zip"
+        broken.write_bytes(data)
+        assert reproduce.main([str(broken)]) == 1
+        assert capsys.readouterr().out.startswith("FAIL: ")
+    assert reproduce.main([str(tmp_path / "nothing.zip")]) == 1
+
+
+def test_nobody_is_named_in_it(written: Path) -> None:
+    with zipfile.ZipFile(written / "rerun.zip") as archive:
+        described = json.loads(archive.read("evidence.json"))
+        people = described["reporting"]["people"]
+        assert people == [f"p{n}" for n in range(len(people))], "numbers in order, not the ids of the set"
+        assert len(people) == 60
+        assert not any(b"person_id" in archive.read(name) for name in archive.namelist())
+
+
+def test_what_is_packed_is_unpacked(written: Path) -> None:
+    data = (written / "rerun.zip").read_bytes()
+    evidence, parameters, record, raw = bundle.unpack(data)
+    assert raw == (written / "report.json").read_bytes()
+    assert record == json.loads(raw)
+    assert bundle.pack(evidence, parameters, raw) == data
