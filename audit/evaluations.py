@@ -35,7 +35,7 @@ _STATED: Final = "A name of the face model has printable characters, at most 80.
 
 
 # The files of a report lie side by side and end like this.
-_SUFFIXES: Final = frozenset({".json", ".csv", ".svg", ".png", ".html", ".pdf"})
+_SUFFIXES: Final = frozenset({".json", ".csv", ".svg", ".png", ".html", ".pdf", ".zip"})
 
 
 def start(

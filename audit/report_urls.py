@@ -8,6 +8,7 @@ from audit.views import findings, reports
 
 urlpatterns = [
     path("reports/", reports.report_list, name="reports"),
+    path("reports/glasscase-evaluate.pyz", reports.evaluator, name="evaluator"),
     path("reports/compare/", reports.report_compare, name="report_compare"),
     path("reports/<uuid:evaluation_id>/", reports.report_page, name="report"),
     path("reports/<uuid:evaluation_id>/files/<str:name>", reports.report_file, name="report_file"),

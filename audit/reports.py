@@ -80,6 +80,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Searched:
+    """FPIR of one group of people in one gallery of benchmark people, measured and as it follows from the FMR."""
+
+    who: str
+    people: int
+    templates: int
+    fpir: Figure
+    predicted: str
+
+
+@dataclass(frozen=True)
 class Report:
     """A published report. `sentences` are its findings, the first one first of all."""
 
@@ -98,6 +109,23 @@ class Report:
         """Rows by division, everybody together first."""
         names = list(dict.fromkeys(row.division for row in self.rows))
         return [(name, [row for row in self.rows if row.division == name]) for name in names]
+
+    @property
+    def searches(self) -> list[Searched]:
+        """Everybody in every gallery that was made, and each cohort in the largest. Older records have none."""
+        found = [one for one in self.content.get("identification", ()) if one["fpir"]]
+        largest = max((one["templates"] for one in found), default=0)
+        return [
+            Searched(
+                f"{one['cohort']} ({one['division']})" if one["division"] else one["cohort"],
+                one["people"],
+                one["templates"],
+                Figure.of(one["fpir"][0]),
+                one_in(one["predicted_fpir"]),
+            )
+            for one in found
+            if not one["division"] or one["templates"] == largest
+        ]
 
     @property
     def reasons(self) -> list[str]:

@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from audit import comparison, evaluations, reports
+from audit import comparison, evaluations, evaluator_file, reports
 from audit.models import Evaluation
 from audit.permissions import can_file_findings
 from audit.views.forms import CompareForm, FindingForm, ReportFilterForm
@@ -54,9 +54,12 @@ def report_page(request: HttpRequest, evaluation_id: uuid.UUID) -> HttpResponse:
     found = reports.files(evaluation)
     context = {
         "report": report,
+        "searches": report.searches,
         "evaluation": evaluation,
         "files": found,
         "figures": [one.name for one in found if one.name.endswith(".svg")],
+        "evaluator": evaluator_file.NAME,
+        "evaluator_digest": evaluator_file.FILE.digest(),
         "findings": evaluation.findings.order_by("-opened_at"),
         "repetitions": evaluation.repetitions.exclude(published_at=None).order_by("-published_at"),
         "finding_form": FindingForm() if can_file_findings(person(request)) else None,
@@ -109,6 +112,16 @@ def report_figure(request: HttpRequest, evaluation_id: uuid.UUID, name: str) -> 
     if path.suffix not in _FIGURES:
         raise NotFound("The report has no such figure.")
     response = FileResponse(path.open("rb"), content_type=_FIGURES[path.suffix])
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+@_READERS
+@require_safe
+def evaluator(request: HttpRequest) -> HttpResponse:
+    """The program that gives every number of a report again, as one file."""
+    response = HttpResponse(evaluator_file.FILE.build(), content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{evaluator_file.NAME}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
 

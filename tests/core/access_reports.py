@@ -17,6 +17,7 @@ TABLE: Final[dict[str, Row]] = {
     "reports": page(200),
     "report": page(404),
     "report_compare": page(200),
+    "evaluator": page(200),
     "report_file": page(405),
     "report_file POST": page(404),
     "report_figure": page(404),

@@ -99,3 +99,14 @@ def test_what_is_packed_is_unpacked(written: Path) -> None:
     assert raw == (written / "report.json").read_bytes()
     assert record == json.loads(raw)
     assert bundle.pack(evidence, parameters, raw) == data
+
+
+def test_the_program_is_one_file_that_needs_only_python_and_numpy(written: Path, tmp_path: Path) -> None:
+    from audit import evaluator_file
+
+    program = tmp_path / evaluator_file.NAME
+    evaluator_file.FILE.write(program)
+    command = [sys.executable, "-I", str(program), str(written / "rerun.zip"), "--report", str(written / "report.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("OK numbers=")
