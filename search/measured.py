@@ -39,7 +39,8 @@ class CohortRate:
 class Measured:
     """False-match rate of the face model at `threshold` (millionths), in words. A comparison is one photo against one other.
 
-    `watermark` is empty for real people. `evaluation` is the page's id of the report.
+    `searches` is predicted for the gallery that was searched, `seen` measured in the largest gallery of benchmark people; both
+    say how often a search of somebody who is not enrolled returns somebody. `watermark` is empty for real people. `evaluation` is the page's id of the report.
     """
 
     rate: str
@@ -50,6 +51,7 @@ class Measured:
     evaluation: str
     watermark: str = ""
     searches: str = ""
+    seen: str = ""
     cohorts: list[CohortRate] = field(default_factory=list)
 
     @classmethod
@@ -93,6 +95,7 @@ def of(request: SearchRequest, templates: int | None = None) -> Measured | None:
         evaluation=str(found.pk),
         watermark=report["benchmark"].get("watermark") or "",
         searches=overall.searches,
+        seen=_seen(report),
         cohorts=cohorts,
     )
 
@@ -118,6 +121,15 @@ def _words(name: str, rate: Mapping[str, Any], templates: int | None) -> CohortR
         counts=f"{rate['errors']:,} of {rate['trials']:,} comparisons",
         searches=_searches(rate, templates) if templates else "",
     )
+
+
+def _seen(report: Mapping[str, Any]) -> str:
+    everybody = [one for one in report.get("identification", ()) if not one["division"] and one["fpir"]]
+    if not everybody:
+        return ""
+    largest = max(everybody, key=lambda one: one["templates"])
+    rate = largest["fpir"][0]
+    return f"{rate['errors']:,} of {rate['trials']:,} searches of a gallery of {largest['templates']:,} photos"
 
 
 def _searches(rate: Mapping[str, Any], templates: int) -> str:

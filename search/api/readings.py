@@ -64,6 +64,9 @@ class MeasuredOut(serializers.Serializer):
     searches = serializers.CharField(
         help_text="Predicted for the gallery's size: how often a search of somebody who is not enrolled returns somebody."
     )
+    seen = serializers.CharField(
+        help_text="The same, measured in the largest gallery of benchmark people; empty where it was not."
+    )
     watermark = serializers.CharField(help_text="A warning where the people were generated; empty for real ones.")
     cohorts = CohortRateOut(many=True)
 
