@@ -59,6 +59,7 @@ def parameters(evaluation: Evaluation) -> Parameters:
         seed=evaluation.seed,
         target_fmr=evaluation.target_fmr,
         minimum_people=load_policy(evaluation.acceptance_policy).minimum_people,
+        excluded=tuple((a, b) for a, b in evaluation.excluded),
     )
 
 

@@ -121,6 +121,7 @@ def _begin(evaluation: Evaluation, model: str) -> None:
         run=evaluation.id,
         model=model,
         set=evaluation.set_hash,
+        excluded=len(evaluation.excluded) or None,
         **signature(evaluation.started_by, Permission.RUN_EVALUATIONS),
     )
 

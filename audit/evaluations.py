@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from audit import evaluation_material, evaluation_work, permissions
 from audit.benchmarks import LABEL_SOURCES
 from audit.fairness.acceptance import PolicyError, load_policy
 from audit.fairness.cohorts import JOIN
+from audit.fairness.sets.excluded import Pair, in_order
 from audit.fairness.sets.photos import file_sha256
 from audit.fairness.sets.scores import COHORT
 from audit.log import journal
@@ -53,6 +54,7 @@ def start(
     seed: int = 1,
     generated_people: bool = False,
     label_source: str = "not stated",
+    excluded: Iterable[Pair] = (),
     out: Path | None = None,
     here: bool = False,
 ) -> Evaluation:
@@ -60,9 +62,11 @@ def start(
     frozen set: exactly one of the four. Workers do it, or with `here` the caller by `evaluation_work.run_here`.
 
     For embeddings and scores `model` is only a name that the caller states: such an evaluation is never one of a face
-    model of this installation. Raises NotAllowed, or Invalid naming the field.
+    model of this installation. `excluded` are pairs of people whose labels a review found wrong: the report has rates with
+    and without them. Raises NotAllowed, or Invalid naming the field.
     """
     permissions.check_can_run_evaluations(by)
+    excluded = in_order(excluded)
     kind, source = _source(manifest, embeddings, scores, benchmark)
     errors: dict[str, list[str]] = {}
     if kind == Evaluation.Kind.SCORES and tuple(cohorts) not in ((), (COHORT,)):
@@ -84,6 +88,8 @@ def start(
         errors["cohorts"] = [
             f"{benchmark.name} has no cohort column {unknown[0]}; it has: {', '.join(benchmark.columns) or 'none'}."
         ]
+    if excluded and (kind == Evaluation.Kind.SCORES or (benchmark is not None and benchmark.pairs)):
+        errors["excluded"] = ["Pairs of people are left out only where all photos of a set are compared."]
     label_source = label_source if benchmark is None else benchmark.label_source
     if label_source not in LABEL_SOURCES:
         errors["label_source"] = [f"Say where the cohort labels come from: {', '.join(LABEL_SOURCES)}."]
@@ -108,6 +114,7 @@ def start(
         seed=seed,
         generated_people=generated_people,
         label_source=label_source,
+        excluded=excluded,
         started_by=by,
         started_at=timezone.now(),
     )

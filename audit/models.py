@@ -76,6 +76,8 @@ class Evaluation(models.Model):
     problem = models.CharField(max_length=500, blank=True)
     published_at = models.DateTimeField(null=True)
     adopted_at = models.DateTimeField(null=True)
+    # [[person, person], …] whose labels a review found wrong: the report has rates with and without these pairs.
+    excluded = models.JSONField(default=list)
     # The evaluation that this one does again, on the same set with the same threshold.
     repeats = models.ForeignKey("self", on_delete=models.RESTRICT, null=True, related_name="repetitions")
 
@@ -116,6 +118,33 @@ class EvaluationChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stage} {self.number} of {self.evaluation}"
+
+
+class LabelVerdict(models.TextChoices):
+    DIFFERENT = "different", "Different people"
+    SAME = "same", "Same person: the label is wrong"
+    UNCLEAR = "unclear", "Cannot tell"
+
+
+class LabelReview(models.Model):
+    """What a reviewer saw in two photos that an evaluation took for the same person. Only added to: the last one holds."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.RESTRICT, related_name="label_reviews")
+    # Rows of the set, from 0, the lower one first.
+    first_image = models.PositiveIntegerField()
+    second_image = models.PositiveIntegerField()
+    verdict = models.CharField(max_length=12, choices=LabelVerdict)
+    reviewed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
+    reviewed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=Q(first_image__lt=models.F("second_image")), name="two_images_in_order"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.first_image} and {self.second_image}: {self.get_verdict_display()}"
 
 
 class FindingKind(models.TextChoices):

@@ -69,6 +69,7 @@ def _start(original: Evaluation) -> bool:
         seed=original.seed,
         generated_people=original.generated_people,
         label_source=original.label_source,
+        excluded=original.excluded,
         started_by=original.started_by,
         started_at=timezone.now(),
         repeats=original,

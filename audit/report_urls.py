@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import findings, reports
+from audit.views import findings, labels, reports
 
 urlpatterns = [
     path("reports/", reports.report_list, name="reports"),
@@ -13,6 +13,11 @@ urlpatterns = [
     path("reports/<uuid:evaluation_id>/", reports.report_page, name="report"),
     path("reports/<uuid:evaluation_id>/files/<str:name>", reports.report_file, name="report_file"),
     path("reports/<uuid:evaluation_id>/figures/<str:name>", reports.report_figure, name="report_figure"),
+    path("reports/<uuid:evaluation_id>/labels/", labels.report_labels, name="report_labels"),
+    path(
+        "reports/<uuid:evaluation_id>/labels/photos/<str:ticket>", labels.report_label_photo, name="report_label_photo"
+    ),
+    path("reports/<uuid:evaluation_id>/labels/again/", labels.report_measure_again, name="report_measure_again"),
     path("findings/", findings.finding_list, name="findings"),
     path("findings/file/", findings.finding_file, name="finding_file"),
     path("findings/<uuid:finding_id>/close/", findings.finding_close, name="finding_close"),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from audit import evaluations
-from audit.fairness.page import finding
+from audit.fairness.page import finding, labels_rows, labels_words
 from audit.fairness.wording import one_in
 from audit.models import Evaluation
 from core.exceptions import NotFound
@@ -126,6 +126,16 @@ class Report:
             for one in found
             if not one["division"] or one["templates"] == largest
         ]
+
+    @property
+    def labels(self) -> str:
+        """What the rates without some pairs are; empty where no pair was left out."""
+        return labels_words(self.content)
+
+    @property
+    def labels_rows(self) -> list[tuple[str, str, Figure]]:
+        """(who, with which labels, false-match rate), where a review found labels wrong."""
+        return [(who, how, Figure.of(rate)) for who, how, rate in labels_rows(self.content)]
 
     @property
     def reasons(self) -> list[str]:

@@ -51,6 +51,7 @@ APP_TABLES: dict[str, Privileges] = {
     "audit_evaluation": KEEP,
     "audit_courtlink": KEEP,
     "audit_evaluationchunk": KEEP,
+    "audit_labelreview": ADD,
     "audit_finding": KEEP,
     "audit_testingsession": KEEP,
     "account_emailaddress": READ,

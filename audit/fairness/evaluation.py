@@ -123,6 +123,7 @@ class Result:
     overall_without_excluded: CohortRates | None = None  # None when no pair was excluded
     searches: tuple[SearchRates, ...] = ()  # first everybody, then each cohort, for each edition
     lookalikes: tuple[Lookalike, ...] = ()
+    excluded: int = 0  # of the pairs of people that were to be left out, those who are reported on
     accuracies: tuple[FoldAccuracy, ...] = ()  # of protocols with fixed pairs in folds
 
 
@@ -158,6 +159,7 @@ def conclude(evidence: Evidence, parameters: Parameters) -> Result:
         _without_excluded(everybody, evidence, "", threshold.value, parameters),
         tuple(_searches(evidence, overall, divisions, threshold.value, parameters)),
         tuple(_lookalikes(evidence.reporting)),
+        excluded=len(_excluded(everybody, parameters)),
     )
 
 
@@ -179,11 +181,16 @@ def _lost_pairs(
     )
 
 
+def _excluded(comparisons: Comparisons, parameters: Parameters) -> list[tuple[str, str]]:
+    """The pairs of people to leave out who were compared: the others are in the half that the threshold was chosen on."""
+    known = set(comparisons.people)
+    return [pair for pair in parameters.excluded if known.issuperset(pair)]
+
+
 def _without_excluded(
     comparisons: Comparisons, evidence: Evidence, axis: str, threshold: int, parameters: Parameters
 ) -> CohortRates | None:
-    known = set(comparisons.people)
-    pairs = [pair for pair in parameters.excluded if known.issuperset(pair)]
+    pairs = _excluded(comparisons, parameters)
     return cohort_rates(comparisons, threshold, evidence.failed(axis), excluded=pairs) if pairs else None
 
 

@@ -7,7 +7,7 @@ Where several workers share the comparisons, they use the plans below and the fu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,6 +126,7 @@ class Halves:
         self.cells = ["\x1f".join(labels) for labels in zip(*(self.cohorts[d] for d in divisions), strict=True)]
         if not divisions:
             self.cells = list(self.cohorts[""])
+        _check_excluded(parameters.excluded, set(samples.people))
         people = np.array(samples.people)
         if parameters.fixed_threshold is None:
             choosing, reporting = split_people(samples.people, self.primary, parameters.seed)
@@ -187,6 +188,15 @@ class Halves:
             for division in self.parameters.divisions
         }
         return Evidence(choosing, reporting, cohort, dict(sorted(lost.items())), tuple(searches), self.chosen_on)
+
+
+def _check_excluded(excluded: Sequence[tuple[str, str]], people: Container[str]) -> None:
+    """DatasetError when a pair that is to be left out has somebody who is not in the set: rates without it would be a lie."""
+    for pair in excluded:
+        if unknown := [person for person in pair if person not in people]:
+            raise DatasetError(
+                f'The set has nobody called "{unknown[0]}", who is named in a pair to leave out. Correct the pair or remove it.'
+            )
 
 
 def pick_threshold(choosing: Comparisons | None, parameters: Parameters) -> Threshold:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ def render(
         _summary(content),
         _verdict(content),
         _overall(content),
+        _labels(content),
     ]
     for number, division in enumerate(content["divisions"], start=1):
         mine = {name: drawing for name, drawing in drawings.items() if name.endswith(f"_{number}")}
@@ -180,6 +181,45 @@ def _overall(content: Mapping[str, Any]) -> str:
         + _table("All people of the reported half", ("", *_RATE_HEADER), body)
         + "<p>“All pairs” also compares people of different cohorts, which are easier to tell apart. The rates within "
         f"cohorts below are the ones to look at. {near} lie within one millionth of the threshold.</p></section>"
+    )
+
+
+def labels_words(content: Mapping[str, Any]) -> str:
+    """What the rates without some pairs are, and that nothing else rests on them. Empty where no pair was left out."""
+    pairs = content["overall"].get("excluded_pairs")
+    if not pairs:
+        return ""
+    return (
+        f"A review of the photos found that the labels of {counted(pairs, 'pair')} of people are wrong: the two are the same "
+        "person. Here are the false-match rates with all labels and without these pairs. The verdict, the threshold and "
+        "every other number rest on all labels."
+    )
+
+
+def labels_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(who, with which labels, false-match rate): each rate with all labels, then without the pairs that were left out."""
+    if not labels_words(content):
+        return
+    pairs = counted(content["overall"]["excluded_pairs"], "pair")
+    both = [("Everybody", content["overall"]["fmr"], content["overall"]["without_excluded"]["fmr"])]
+    for division in content["divisions"]:
+        both += [(one["name"], one["fmr"], one["fmr_without_excluded"]) for one in division["cohorts"]]
+    for who, all_labels, fewer in both:
+        yield who, "With all labels", all_labels
+        if fewer is not None:
+            yield who, f"Without {pairs} whose labels a review found wrong", fewer
+
+
+def _labels(content: Mapping[str, Any]) -> str:
+    words = labels_words(content)
+    if not words:
+        return ""
+    rows = [[f"{who}: {how[0].lower()}{how[1:]}", *_rate_cells(rate)] for who, how, rate in labels_rows(content)]
+    caption = "Different people taken for the same person (FMR), with and without these pairs"
+    return (
+        f"<section><h2>Pairs whose labels are wrong</h2><p>{escape(words)}</p>"
+        + _table(caption, ("Who", *_RATE_HEADER), rows)
+        + "</section>"
     )
 
 

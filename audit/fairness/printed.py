@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from audit.fairness.page import finding, not_shown, threshold_words
+from audit.fairness.page import finding, labels_rows, labels_words, not_shown, threshold_words
 from audit.fairness.wording import counted, one_in
 
 if TYPE_CHECKING:
@@ -115,6 +115,10 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
         yield KeepTogether([image, words(drawing.alternative[:600])])
     yield words("Everybody together", "heading")
     yield _rates(styles, [(name, content["overall"][key]) for key, name in _RATES])
+    if labels := labels_words(content):
+        yield words("Pairs whose labels are wrong", "heading")
+        yield words(labels)
+        yield _rates(styles, [(f"{who}: {how[0].lower()}{how[1:]}", rate) for who, how, rate in labels_rows(content)])
     for division in content["divisions"]:
         for key, name in _RATES:
             yield words(f"By {division['columns']}: {name}", "heading")

@@ -34,6 +34,7 @@ def numbers(result: Result) -> dict[str, Any]:
             "det": _det(result.overall_det),
             "scores": None if result.overall_shift is None else _shift(result.overall_shift),
             "without_excluded": _without(result.overall_without_excluded),
+            "excluded_pairs": result.excluded,
         },
         "divisions": [_division(division) for division in result.divisions],
         "fpir_predictions": [

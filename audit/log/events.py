@@ -392,7 +392,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "An evaluation was started.",
                 "run=id model=hash set=hash",
-                "repeats=id",
+                "repeats=id excluded=int",
             ),
             _event(
                 "evaluation:report:published",
@@ -422,6 +422,18 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "benchmark=id name=code set=hash changes=int",
             ),
             _event("evaluation:run:failed", "app", "An evaluation failed.", "run=id reason=code"),
+            _event(
+                "evaluation:labels:viewed",
+                "app",
+                "Photos of benchmark people that an evaluation took for one person were read.",
+                "run=id viewer=id first=int last=int",
+            ),
+            _event(
+                "evaluation:labels:reviewed",
+                "app",
+                "The labels of photos that an evaluation took for one person were reviewed.",
+                "run=id different=int same=int unclear=int",
+            ),
             _event("evaluation:report:downloaded", "app", "An evaluation's report was downloaded.", "run=id file=code"),
             # Independent testing and findings
             _event(

@@ -132,7 +132,7 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "gallery:photos:erased": "{photos} photos of {gallery} were erased with their keys: {reason}.",
     "gallery:gallery:viewed": "The list of {gallery} was read.",
     "model:licence:acknowledged": "The licence of face model {model} was acknowledged: {licence_status}.",
-    "evaluation:run:started": "The evaluation {run} of face model {model} was started.",
+    "evaluation:run:started": "The evaluation {run} of face model {model} was started[, also without {excluded} pairs whose labels a review found wrong].",
     "evaluation:report:published": (
         "The report of the evaluation {run} was published: {verdict} under {acceptance_policy}, threshold {threshold}."
     ),
@@ -145,6 +145,11 @@ TEMPLATES: Final[Mapping[str, str]] = {
     ),
     "evaluation:set:verified": "The benchmark set {name} was compared with what was frozen; changes found: {changes}.",
     "evaluation:run:failed": "The evaluation {run} failed: {reason}.",
+    "evaluation:labels:viewed": "{viewer} read the photos of pairs {first} to {last} of the evaluation {run} to check their labels.",
+    "evaluation:labels:reviewed": (
+        "Labels of the evaluation {run} were reviewed: {same} pairs are the same person, {different} different people, "
+        "{unclear} cannot be told."
+    ),
     "evaluation:report:downloaded": "A file of the evaluation {run} was downloaded: {file}.",
     "vault:record:viewed": "{viewer} opened sealed values of entry {entry}.",
     "vault:record:erased": "{values} sealed values of record {record} were erased, approved by {approver}.",

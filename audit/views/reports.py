@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from audit import comparison, evaluations, evaluator_file, reports
 from audit.models import Evaluation
-from audit.permissions import can_file_findings
+from audit.permissions import can_file_findings, can_run_evaluations
 from audit.views.forms import CompareForm, FindingForm, ReportFilterForm
 from core import access
 from core.exceptions import NotFound
@@ -62,6 +62,7 @@ def report_page(request: HttpRequest, evaluation_id: uuid.UUID) -> HttpResponse:
         "evaluator_digest": evaluator_file.FILE.digest(),
         "findings": evaluation.findings.order_by("-opened_at"),
         "repetitions": evaluation.repetitions.exclude(published_at=None).order_by("-published_at"),
+        "reviews_labels": can_run_evaluations(person(request)),
         "finding_form": FindingForm() if can_file_findings(person(request)) else None,
     }
     return render(request, "audit/report.html", context)

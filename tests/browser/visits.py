@@ -174,6 +174,7 @@ VISITS = [
     Visit("reports", _axel, _address("reports"), "Error rates of face models"),
     Visit("report", _axel, lambda w: reverse("report", args=[w.reports[0].pk]), "dlib"),
     Visit("report-board", _bea, lambda w: reverse("report", args=[w.reports[0].pk]), "dlib"),
+    Visit("report-labels", _carl, lambda w: reverse("report_labels", args=[w.reports[0].pk]), "Are these labels right?"),
     Visit("report-compare", _axel, _both, "Two reports beside each other"),
     Visit("findings", _bea, _address("findings"), "Findings"),
     Visit("log", _bea, _address("log_entries"), "The log"),

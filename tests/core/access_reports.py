@@ -21,6 +21,11 @@ TABLE: Final[dict[str, Row]] = {
     "report_file": page(405),
     "report_file POST": page(404),
     "report_figure": page(404),
+    "report_labels": page(custodian=404),
+    "report_labels POST": page(custodian=404),
+    "report_label_photo": page(custodian=404),
+    "report_measure_again": page(custodian=405),
+    "report_measure_again POST": page(custodian=404),
     "findings": page(board=200, custodian=200, administrator=200),
     "finding_file": page(board=405),
     "finding_file POST": page(board=422),
@@ -47,6 +52,9 @@ ARGUMENTS: Final[dict[str, Callable[[Cast], dict[str, Any]]]] = {
     "report": _report,
     "report_file": lambda cast: {**_report(cast), "name": "report.json"},
     "report_figure": lambda cast: {**_report(cast), "name": "figure.svg"},
+    "report_labels": _report,
+    "report_label_photo": lambda cast: {**_report(cast), "ticket": "nothing"},
+    "report_measure_again": _report,
     "finding_close": lambda cast: {
         "finding_id": findings.file(by=cast.bea, text="Case 2026-1 was searched for twice in one day.").pk
     },

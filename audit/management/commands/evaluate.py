@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from audit import benchmarks, evaluation_work, evaluations
 from audit.evaluation_progress import STAGES
+from audit.fairness.sets.excluded import Pair, read_excluded
+from audit.fairness.sets.rows import DatasetError
 from audit.models import Evaluation
 from core.acting import in_full, user_from_option
-from core.exceptions import Conflict, GlasscaseError
+from core.exceptions import Conflict, GlasscaseError, Invalid
 from core.models import User
 
 PAUSED = 3
@@ -47,6 +49,12 @@ class Command(BaseCommand):
         parser.add_argument("--target-fmr", type=float, default=1e-3, help="false-match rate that sets the threshold")
         parser.add_argument("--seed", type=int, default=1, help="divides the people into two halves")
         parser.add_argument("--label-source", default="not stated", choices=benchmarks.LABEL_SOURCES)
+        parser.add_argument(
+            "--exclude",
+            type=Path,
+            metavar="FILE",
+            help="CSV with person_a,person_b: pairs of people whose labels a review found wrong; rates are given with and without",
+        )
         parser.add_argument("--generated-people", action="store_true", help="marks every figure: not about real people")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -81,6 +89,7 @@ class Command(BaseCommand):
             seed=options["seed"],
             label_source=options["label_source"],
             generated_people=options["generated_people"],
+            excluded=_excluded(options["exclude"]),
             here=True,
         )
 
@@ -123,3 +132,10 @@ def _summary(evaluation: Evaluation) -> dict[str, Any]:
         "threshold": evaluation.threshold,
         "verdict": evaluation.verdict,
     }
+
+
+def _excluded(path: Path | None) -> list[Pair]:
+    try:
+        return [] if path is None else read_excluded(path)
+    except DatasetError as problem:
+        raise Invalid(str(problem)) from problem
