@@ -75,6 +75,14 @@ class Page:
     pages: int
     total: int
 
+    @property
+    def first(self) -> int:
+        return self.pairs[0].number
+
+    @property
+    def last(self) -> int:
+        return self.pairs[-1].number
+
 
 def view(*, by: User, evaluation: Evaluation, page: int) -> Page:
     """A page of pairs, whose entry is in the log before any photo can be loaded.

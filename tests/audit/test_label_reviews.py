@@ -59,6 +59,7 @@ def test_each_page_of_photos_is_an_entry_before_a_photo_is_shown(cast: Cast, eva
     assert entry["last"] == len(page.pairs) <= label_reviews.PAGE_SIZE
     assert [pair.score for pair in page.pairs] == sorted((pair.score for pair in page.pairs), reverse=True)
     text = carl.get(address).content.decode()
+    assert f"Pairs 1 to {page.last} of {page.total}" in text
     assert len(entries("evaluation:labels:viewed")) == 2
     for side in page.pairs[0].sides:
         assert side.person in text
