@@ -75,7 +75,7 @@ def report_measure_again(request: HttpRequest, evaluation_id: uuid.UUID) -> Http
     evaluation = evaluations.published(evaluation_id)
     started = label_reviews.measure_again(by=person(request), evaluation=evaluation)
     messages.success(request, f"Started: {started.title}. Its report is published beside this one when it is done.")
-    return redirect("report", evaluation_id=evaluation.pk)
+    return redirect("evaluation_run", run_id=started.pk)
 
 
 def _answers(request: HttpRequest) -> dict[label_reviews.Images, str]:
