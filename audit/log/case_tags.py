@@ -21,14 +21,21 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from audit.log import absence, rsa
+from audit.log import absence, rsa, storage
 from core import database, keystore
 
 KEYED: Final = absence.KEYED
 _BITS: Final = 3072  # case numbers stay secret for as long as courts keep records
 _RECORD: Final = uuid.uuid5(uuid.NAMESPACE_OID, "glasscase key of case tags")
 
-_announced: set[tuple[str, str]] = set()  # database and key hash that this process knows to be in the log
+_announced: set[tuple[str, int, str]] = (
+    set()
+)  # database, number of the log and key hash that this process knows to be in it
+# A log that succeeds another one is checked alone: the key is announced in each of them.
+_ANNOUNCED: Final = (
+    "SELECT FROM log.entry e LEFT JOIN log.place p ON p.entry_id = e.id WHERE e.type = %s"
+    " AND convert_from(e.body, 'UTF8')::jsonb ->> 'key' = %s AND coalesce(p.origin, %s) = %s"
+)
 
 
 def _fresh() -> bytes:
@@ -76,12 +83,11 @@ def fields(number: str) -> dict[str, str]:
 
 
 def is_announced() -> bool:
-    """Whether the log has the entry that announces the present key."""
-    digest = key_hash()
-    known = (database.database_name(), digest)
+    """Whether the open log has, or is about to take, the entry that announces the present key."""
+    digest, number = key_hash(), storage.origin(database.session()).number
+    known = (database.database_name(), number, digest)
     if known not in _announced:
-        statement = "SELECT FROM log.entry WHERE type = %s AND convert_from(body, 'UTF8')::jsonb ->> 'key' = %s"
-        row = database.session().execute(statement, [KEYED, digest]).fetchone()
+        row = database.session().execute(_ANNOUNCED, [KEYED, digest, number, number]).fetchone()
         if row is None:
             return False
         _announced.add(known)

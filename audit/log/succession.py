@@ -21,7 +21,7 @@ from audit.log import entries, recovery, storage
 from audit.log.check import Refused, check_log
 from audit.log.checkpoint import Checkpoint, VerifierKey
 from audit.log.comparison import RUNBOOK
-from audit.log.merkle import EMPTY_ROOT, leaf_hash
+from audit.log.merkle import EMPTY_ROOT, Tree, leaf_hash
 from audit.log.recovery import RecoveryRefusal
 from audit.log.signer import KeyFiles, LogClosed, Outside, Signer, SignerRefusal, close_for_ever, nobody, remembered
 from audit.log.sources import CHECKPOINT
@@ -76,10 +76,11 @@ def succeed(
         connection.execute("SELECT set_config('role', %s, true)", [owner])
         size, root = recovery.locked_head(connection)
         state = recovery.frozen(connection)
+        whole = _stands(connection, size, root)
         if state is None and cause not in _WITHOUT_LOSS:
             raise RecoveryRefusal("The log is not frozen: nothing outside knows more than the database. It goes on.")
         known = state.known if state is not None and state.known is not None else (size, root)
-        if cause not in _WITHOUT_LOSS and _holds(connection, known):
+        if cause not in _WITHOUT_LOSS and whole and _holds(connection, known):
             raise RecoveryRefusal(
                 "The database holds everything that is known of the log: manage.py recover_log lets it go on."
             )
@@ -101,6 +102,11 @@ def _holds(connection: psycopg.Connection, known: tuple[int, bytes]) -> bool:
         list(known),
     ).fetchone()
     return known == (0, EMPTY_ROOT) or (row is not None and bool(row[0]))
+
+
+def _stands(connection: psycopg.Connection, size: int, root: bytes) -> bool:
+    """Whether the stored leaves give the root of the head. Where they do not, no copy can put that right."""
+    return Tree.load(size, storage.getter(connection, size)).root() == root
 
 
 def _last_verifiable(

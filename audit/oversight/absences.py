@@ -11,7 +11,7 @@ from typing import Final
 
 from django.conf import settings
 
-from audit.log import absence, case_numbers, case_tags, journal, storage
+from audit.log import absence, case_numbers, case_tags, journal, storage, succession
 from audit.log.absence import Key, Statement
 from audit.permissions import check_can_open_sealed
 from core import database
@@ -21,13 +21,15 @@ from core.permissions import signature
 from core.person_roles import Permission
 
 _TAGGED: Final = (
-    "SELECT l.idx, e.body FROM log.leaf l JOIN log.entry e ON e.id = l.entry_id"
-    " WHERE e.type = ANY (%s) AND l.idx BETWEEN %s AND %s ORDER BY l.idx"
+    "SELECT l.idx - o.base, e.body FROM log.origin o"
+    " JOIN log.leaf l ON l.idx BETWEEN o.base + %s AND o.base + %s JOIN log.entry e ON e.id = l.entry_id"
+    " WHERE o.number = %s AND e.type = ANY (%s) ORDER BY l.idx"
 )
 
 
 def state(*, by: User | None, number: str, first: int | None = None, last: int | None = None) -> Statement:
-    """The statement for a case number, however it is spelled, and the entries `first` to `last`; all signed ones by default.
+    """The statement for a case number, however it is spelled, and the entries `first` to `last` of the open log; all signed
+    ones by default.
 
     None as `by` is the operator. Raises NotAllowed, Invalid (fields number, first, last), Unavailable while nothing is
     signed, LogUnavailable. Takes about 2 ms for each search entry.
@@ -37,7 +39,8 @@ def state(*, by: User | None, number: str, first: int | None = None, last: int |
     plain = case_numbers.canonical(number)
     if not plain or len(plain) > absence.LONGEST_NUMBER:
         raise _invalid("number", f"Give a case number of 1 to {absence.LONGEST_NUMBER} characters.")
-    latest = storage.latest_checkpoint(database.session())
+    log = storage.origin(database.session())
+    latest = storage.latest_checkpoint(database.session(), of=log)
     if latest is None:
         raise Unavailable("The log has no signed checkpoint yet: start the sequencer and the signer.")
     end = latest[0] - 1
@@ -49,7 +52,7 @@ def state(*, by: User | None, number: str, first: int | None = None, last: int |
     own = Key(case_tags.modulus(), tuple(case_tags.roots()))
     signatures: dict[int, bytes] = {}
     of_case = 0
-    for index, body in database.session().execute(_TAGGED, [list(absence.TAGGED), first, last]):
+    for index, body in database.session().execute(_TAGGED, [first, last, log.number, list(absence.TAGGED)]):
         entry = json.loads(bytes(body))
         if entry.get("case_key") == own.hash and "case_tag" in entry:
             signatures[index] = case_tags.sign(plain, entry["nonce"])
@@ -63,7 +66,8 @@ def state(*, by: User | None, number: str, first: int | None = None, last: int |
         of_case=of_case,
         **signature(by, Permission.SAMPLE_SEARCHES),
     )
-    return Statement(settings.GLASSCASE_LOG_ORIGIN, plain, first, last, {own.hash: own}, signatures)
+    origin = succession.origin_name(settings.GLASSCASE_LOG_ORIGIN, log.number)
+    return Statement(origin, plain, first, last, {own.hash: own}, signatures)
 
 
 def _invalid(field: str, sentence: str) -> Invalid:
