@@ -31,8 +31,8 @@ from audit.oversight.exports import KEYS
 from core import database
 from core.exceptions import Conflict, GlasscaseError, Invalid, NotFound, Unavailable
 from core.models import User
-from core.permissions import signature
-from core.person_roles import Permission
+from core.permissions import role_classes, signature
+from core.person_roles import Examiner, Permission
 from search import (
     intake,
     law,
@@ -348,15 +348,23 @@ class _Files:
     def _people(self) -> dict[str, str]:
         """Names behind the ids in the entries; examiners by their place unless they are to be named."""
         named = {one for entry in self.entries for one in (entry.fields.get(name) for name in _NAMED) if one}
-        people = {str(one.pk): str(one) for one in User.objects.filter(pk__in=named)}
-        examiners = {str(decision.examiner.pk): self._examiner(decision) for decision in self.decisions}
-        read = {
-            entry.fields["viewer"]
-            for entry in self.entries
-            if entry.type == "search:candidates:viewed" and entry.fields.get("role") == "examiner"
-        }
-        others = {} if self.fields.names_examiners else dict.fromkeys(read - examiners.keys(), "another examiner")
-        return {**people, **others, **examiners}
+        people = {str(one.pk): one for one in User.objects.filter(pk__in=named)}
+        told = {key: str(one) for key, one in people.items()}
+        if not self.fields.names_examiners:
+            # Also one who did nothing but keep a receipt; not one who acted in this search as somebody else.
+            others = {key for key, one in people.items() if Examiner in role_classes(one)} - self._in_other_roles()
+            told |= dict.fromkeys(others | self._readers(), "another examiner")
+        return told | {str(decision.examiner.pk): self._examiner(decision) for decision in self.decisions}
+
+    def _in_other_roles(self) -> set[str]:
+        acted = {entry.fields.get(name, "") for entry in self.entries for name in ("requester", "approver")}
+        signed = (entry.fields for entry in self.entries if entry.fields.get("role", Examiner.code) != Examiner.code)
+        return acted | {fields.get("actor", "") for fields in signed}
+
+    def _readers(self) -> set[str]:
+        """Who read the candidates as an examiner."""
+        viewed = (entry.fields for entry in self.entries if entry.type == "search:candidates:viewed")
+        return {fields["viewer"] for fields in viewed if fields.get("role") == Examiner.code}
 
     def _examiner(self, decision: reviews.Decision) -> str:
         return str(decision.examiner) if self.fields.names_examiners else f"examiner {decision.seat}"

@@ -156,9 +156,13 @@ def check_can_view_candidates(user: User, request: SearchRequest) -> None:
 
 
 def check_can_review(user: User, request: SearchRequest) -> None:
-    """Deciding on candidates: an examiner who neither asked for the search nor approved it."""
+    """Deciding on candidates: an examiner who neither asked for the search, nor approved it, nor disclosed it."""
     check_can_view_candidates(user, request)
     _require(request.decided_by_id != user.id, "You approved this search: another examiner has to decide on it.")
+    _require(
+        not request.disclosures.filter(made_by=user).exists(),
+        "You disclosed this search, and the file holds ranks and scores: another examiner has to decide on it.",
+    )
 
 
 def check_can_supervise_lead(user: User, request: SearchRequest) -> None:

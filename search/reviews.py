@@ -55,6 +55,7 @@ def queue(by: User) -> QuerySet[SearchRequest]:
         .exclude(requester=by)
         .exclude(decided_by=by)
         .exclude(decisions__examiner=by)
+        .exclude(disclosures__made_by=by)
         .select_related("requester", "case", "gallery", "review")
         .order_by("done_at")
     )
@@ -79,7 +80,7 @@ def decide(
 ) -> ReviewDecision:
     """Records what an examiner concludes about every candidate of their reading `view`; for an empty list, that it is empty.
 
-    Raises NotAllowed (one's own search, approved by oneself, training expired), NotFound (no such reading of theirs),
+    Raises NotAllowed (one's own search, approved or disclosed by oneself, training expired), NotFound (no such reading of theirs),
     Invalid (field by field), StateConflict (decided before, or two others have).
     """
     _check_may(by, request)
