@@ -230,8 +230,11 @@ def published(identity: uuid.UUID) -> Evaluation:
 
 
 def files(evaluation: Evaluation) -> list[str]:
-    """The names of a report's files, relative to its folder, in order."""
-    return [path.name for path in sorted(Path(evaluation.folder).iterdir()) if _is_of_report(path)]
+    """The names of a report's files, relative to its folder, in order. Raises NotFound when the folder is not here."""
+    try:
+        return [path.name for path in sorted(Path(evaluation.folder).iterdir()) if _is_of_report(path)]
+    except OSError as problem:
+        raise NotFound("The files of this report are not on this machine.") from problem
 
 
 def _is_of_report(path: Path) -> bool:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import lzma
 import sys
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +96,7 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as stream:
             return stream.read(member.file_size)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, OSError, EOFError):
         raise UnusableSet(f"{member.filename[:80]} in the ZIP file is damaged or encrypted.") from None
 
 

@@ -22,7 +22,8 @@ from core.exceptions import Invalid, NotFound
 from core.person_roles import Permission
 from core.views.requests import person
 
-# What a finding says may name people and cases: it is for those who may open sealed values, or who answer for the models.
+# What a finding says may name people and cases: the board alone reads all of them, those who answer for the models
+# only what is about a report.
 _READERS = access.having_any(Permission.FILE_FINDINGS, Permission.RUN_EVALUATIONS, Permission.PROPOSE_POLICY)
 _BOARD = access.having(Permission.FILE_FINDINGS)
 
@@ -80,6 +81,8 @@ def _page(
 ) -> HttpResponse:
     files = can_file_findings(person(request))
     found = Finding.objects.select_related("evaluation", "opened_by", "closed_by").order_by("-opened_at")
+    if not files:  # not what is about an entry: a search, a case, somebody's act
+        found = found.filter(entry=None).exclude(evaluation=None)
     waiting = [
         {
             "finding": one,

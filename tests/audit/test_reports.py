@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from core import people
 from core.exceptions import NotAllowed, NotFound
 from core.models import User
 from tests import kits
+from tests.api_client import Api, expect
 from tests.audit import measured
 from tests.core.log_entries import entries
 from tests.people import PASSWORD, Cast
@@ -184,3 +186,29 @@ def test_the_board_files_a_finding_and_closes_it_with_an_answer(cast: Cast, eval
     assert set(closed["c"]) == {"resolution"}
     assert signed_in(cast.carl).get(reverse("findings")).status_code == 200
     assert signed_in(cast.olivia).get(reverse("findings")).status_code == 403
+
+
+def test_what_the_board_writes_about_a_search_is_not_read_by_those_it_watches(
+    cast: Cast, evaluation: Evaluation
+) -> None:
+    """Custodians and administrators of every agency read it, and nothing in the log said so."""
+    bea = signed_in(cast.bea)
+    about = {"report": str(evaluation.pk)}
+    for name, fields in (("case 2026-00147 for a favour", {}), ("the portraits of May", about)):
+        answer = bea.post(reverse("finding_file"), {"text": f"Somebody looked into {name}.", **fields})
+        assert answer.status_code == 302
+    for person in (cast.carl, cast.ada):
+        page = signed_in(person).get(reverse("findings")).content.decode()
+        assert "portraits of May" in page
+        assert "2026-00147" not in page
+    assert "2026-00147" in bea.get(reverse("findings")).content.decode()
+
+
+def test_a_report_whose_files_are_gone_is_said_to_be_gone(cast: Cast, evaluation: Evaluation) -> None:
+    shutil.rmtree(evaluation.folder)
+    asks = Api().as_(cast.axel)
+    expect(asks("GET", f"/evaluations/{evaluation.pk}/"), 404)
+    expect(asks("GET", f"/evaluations/{evaluation.pk}/files/report.json/"), 404)
+    axel = signed_in(cast.axel)
+    assert axel.get(reverse("report", args=[evaluation.pk])).status_code == 404
+    assert axel.post(reverse("report_file", args=[evaluation.pk, "report.json"])).status_code == 404

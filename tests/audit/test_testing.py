@@ -173,3 +173,18 @@ def test_a_member_that_lies_about_its_size_is_refused() -> None:
     data[place : place + 4] = (10).to_bytes(4, "little")
     with pytest.raises(scoring.UnusableSet, match="damaged"):
         scoring.read(bytes(data))
+
+
+def test_a_set_with_a_damaged_photo_is_refused_and_not_taken_for_a_fault_of_ours() -> None:
+    """Damaged compressed bytes ended the process: 503, and the tester was told to call the operator."""
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", method) as archive:
+            archive.writestr("manifest.csv", "person_id,file\n1,a.jpg\n2,b.jpg\n", zipfile.ZIP_STORED)
+            archive.writestr("a.jpg", bytes(range(256)) * 40)
+            archive.writestr("b.jpg", b"b" * 50)
+        data = bytearray(out.getvalue())
+        start = data.index(b"a.jpg", data.index(b"2,b.jpg")) + 5
+        data[start : start + 60] = b"\xff" * 60
+        with pytest.raises(scoring.UnusableSet, match="damaged"):
+            scoring.read(bytes(data))
