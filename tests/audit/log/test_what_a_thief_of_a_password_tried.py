@@ -13,13 +13,7 @@ from audit.log import journal, signer, storage, verifier_keys
 from audit.log.merkle import Tree
 from audit.oversight import absences
 from core import database as core_database
-from tests import kits
-from tests.audit.log.test_recovery import Installation, command, verified
-
-
-@pytest.fixture
-def log(database: kits.Clone, settings: Any) -> Installation:
-    return Installation(database, settings)
+from tests.audit.log.drill import Installation, command, verified
 
 
 def test_a_head_that_the_sequencers_password_made_up_ends_the_log_but_not_the_way_out(
