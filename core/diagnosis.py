@@ -173,6 +173,34 @@ def schemas() -> Iterator[Finding]:
         yield Finding("pgvector", row is not None, row[0] if row else "run manage.py init_database")
 
 
+def witnesses() -> Iterator[Finding]:
+    """Whether the log is to be cosigned, and the gate demands it."""
+    named = settings.GLASSCASE_WITNESS_POLICY
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT witnesses, grace_minutes FROM logwork.quorum")
+        demanded, grace = cursor.fetchone() or (0, 0)
+    if not named:
+        yield Finding(
+            "witnesses",
+            demanded == 0,
+            "nobody has to cosign the log (GLASSCASE_WITNESS_POLICY)"
+            if demanded == 0
+            else f"the gate demands {demanded} and GLASSCASE_WITNESS_POLICY names no policy: no search can run",
+        )
+        return
+    readable = os.access(named, os.R_OK)
+    yield Finding(
+        "witness policy", readable, named if readable else f"{named} cannot be read (GLASSCASE_WITNESS_POLICY)"
+    )
+    yield Finding(
+        "witness quorum",
+        demanded > 0,
+        f"the gate demands {demanded}; without them searches go on for {grace} minutes"
+        if demanded
+        else "a policy is named, and the gate demands nobody: set the limit witness_quorum",
+    )
+
+
 def migrations() -> Iterator[Finding]:
     executor = MigrationExecutor(connections["default"])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -195,4 +223,5 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     passwords,
     schemas,
     migrations,
+    witnesses,
 ]

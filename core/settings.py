@@ -177,6 +177,8 @@ DATABASES = {
 GLASSCASE_LOG_ORIGIN = environment.text("GLASSCASE_LOG_ORIGIN", "glasscase.invalid/log")
 # File with the log's public keys; empty: the one that the signer writes below GLASSCASE_HOME.
 GLASSCASE_LOG_VKEYS = environment.text("GLASSCASE_LOG_VKEYS", "")
+# Whom the log has to be cosigned by: a C2SP tlog-policy file (docs/witnesses.md); empty: nobody.
+GLASSCASE_WITNESS_POLICY = environment.text("GLASSCASE_WITNESS_POLICY", "")
 # Where the signer keeps every checkpoint it publishes, once and for ever; empty: beside its key. Better on another machine or on
 # media that can be written once: a signer that is restored together with its database is stopped by what it finds there.
 GLASSCASE_CHECKPOINT_ARCHIVE = environment.text("GLASSCASE_CHECKPOINT_ARCHIVE", "")

@@ -207,7 +207,10 @@ def receipts(*, by: User, request: SearchRequest) -> list[ReceiptFile]:
         entry = said.get(type_)
         if entry is None or entry.covered_at is None:
             continue
-        receipt = storage.receipt(session, entry.id).encode()
+        try:
+            receipt = storage.receipt(session, entry.id).encode()
+        except storage.NotCovered:  # signed, and not yet cosigned
+            continue
         found.append(ReceiptFile(kind, entry.id, receipt, storage.entry_body(session, entry.id)))
     return found
 

@@ -22,6 +22,15 @@ _READERS = Access.having(Permission.READ_LOG)
 _LARGEST_INDEX = 2**63 - 1
 
 
+class WitnessOut(serializers.Serializer):
+    """One witness: its last cosignature, and whether it keeps up with what is signed."""
+
+    name = serializers.CharField()
+    size = serializers.IntegerField(allow_null=True)
+    at = serializers.DateTimeField(allow_null=True)
+    keeps_up = serializers.BooleanField()
+
+
 class HealthOut(serializers.Serializer):
     """Whether the log is healthy. `size` counts entries in the tree, `signed` those under the last checkpoint."""
 
@@ -31,6 +40,9 @@ class HealthOut(serializers.Serializer):
     signed = serializers.IntegerField(allow_null=True)
     signed_at = serializers.DateTimeField(allow_null=True)
     waiting = serializers.IntegerField()
+    witnesses = WitnessOut(many=True, help_text="Those of the witness policy; none without one.")
+    quorum_met = serializers.BooleanField(allow_null=True, help_text="Whether enough of them keep up.")
+    cosigned_at = serializers.DateTimeField(allow_null=True)
 
 
 class EntryOut(serializers.Serializer):

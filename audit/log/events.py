@@ -17,6 +17,7 @@ from typing import Final
 
 from audit.log.events_of_privacy import EVENTS_OF_PRIVACY
 from audit.log.events_of_reviews import EVENTS_OF_REVIEWS
+from audit.log.events_of_witnesses import EVENTS_OF_WITNESSES
 
 VERSION: Final = 1
 MAX_ENTRY_BYTES: Final = 4096
@@ -509,7 +510,17 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             _event(
                 "log:database:maintained", "migrate", "The database is maintained.", "migrations=int", "reason=code"
             ),
+            *(_event(*said) for said in EVENTS_OF_WITNESSES),
         )
     }
 )
-WRITERS: Final = ("app", "gate_owner", "gallery_owner", "vault_owner", "signer", "notifier", "migrate")
+WRITERS: Final = (
+    "app",
+    "gate_owner",
+    "gallery_owner",
+    "vault_owner",
+    "signer",
+    "witness_client",
+    "notifier",
+    "migrate",
+)

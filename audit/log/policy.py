@@ -13,7 +13,7 @@ workers that check receipts, and whoever runs `glasscase-verify`. Needs Python a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -98,6 +98,15 @@ class Policy:
             return True
         names = {witness.name for witness in self.witnesses if witness.key in cosigned}
         return self._count(self.quorum, lambda name: name in names)
+
+    def met_since(self, times: Mapping[VerifierKey, int]) -> int | None:
+        """The latest time since when these cosignatures (key -> time) are a quorum; None when they are none."""
+        cosigned: set[VerifierKey] = set()
+        for key, time in sorted(times.items(), key=lambda item: -item[1]):
+            cosigned.add(key)
+            if self.met(cosigned):
+                return time
+        return None
 
     @property
     def fewest(self) -> int:

@@ -1,7 +1,7 @@
 """The signed log over HTTP: what a request for a path of tlog-tiles is answered with, and nothing beyond the checkpoint.
 
-The published log ends at its last signed checkpoint: a tile that reaches further is not there yet, whatever the tree
-holds. Inside it every width is served, so every size that ever had a checkpoint can be checked again (C2SP tlog-tiles).
+The published log ends at its last signed checkpoint (with a witness policy: the last one that a quorum cosigned): a tile
+that reaches further is not there yet, whatever the tree holds. Inside it every width is served, so every size that ever had a checkpoint can be checked again (C2SP tlog-tiles).
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def tile_at(path: str) -> Tile:
 
 
 def checkpoint(connection: psycopg.Connection, of: storage.Origin | None = None) -> Served:
-    """The largest signed checkpoint, of the open log when not said. Raises NotServed before the first, NoVerifierKey without the log's public key."""
+    """The published checkpoint with its cosignatures, of the open log when not said.
+
+    Raises NotServed before the first, NoVerifierKey without the log's public key.
+    """
     latest = storage.latest_checkpoint(connection, of=of)
     if latest is None:
         raise NotServed("the log has no signed checkpoint yet")
@@ -62,7 +65,7 @@ def tile(connection: psycopg.Connection, wanted: Tile, *, shared: bool, of: stor
 
 
 def published_size(connection: psycopg.Connection, of: storage.Origin | None = None) -> int:
-    """The number of entries under the largest signed checkpoint, of the open log when not said."""
+    """The number of entries under the published checkpoint, of the open log when not said."""
     latest = storage.latest_checkpoint(connection, of=of)
     return 0 if latest is None else latest[0]
 

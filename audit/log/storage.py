@@ -6,19 +6,30 @@ So any published size can be served again byte for byte, and nothing that is sto
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import psycopg
 
-from audit.log import verifier_keys
-from audit.log.checkpoint import NoteError, VerifierKey, open_checkpoint
+from audit.log import verifier_keys, witness_policy
+from audit.log.checkpoint import (
+    MAX_SIZE,
+    NoteError,
+    Signature,
+    SignedCheckpoint,
+    VerifierKey,
+    cosignatures,
+    cosigned_at,
+    open_checkpoint,
+)
 from audit.log.merkle import Prover
+from audit.log.policy import Policy
 from audit.log.proof import Receipt
 from audit.log.tiles import ENTRIES, TILE_WIDTH, Getter, Tile, encode_bundle, parse_tile_path, paths_for
 
@@ -86,6 +97,22 @@ def getter(connection: psycopg.Connection, size: int, of: Origin | None = None) 
 def latest_checkpoint(
     connection: psycopg.Connection, keys: Sequence[VerifierKey] | None = None, of: Origin | None = None
 ) -> tuple[int, bytes] | None:
+    """Size and note of the checkpoint that is published, or None: the largest one that the configured policy is met by.
+
+    It carries the cosignatures. Without a policy it is the largest that the log signed. Of the open log when not said. Raises
+    NoPolicy, NoVerifierKey.
+    """
+    policy = witness_policy.configured()
+    if policy is None:
+        return signed_checkpoint(connection, keys, of)
+    trusted = verifier_keys.published() if keys is None else list(keys)
+    found = cosigned_checkpoint(connection, trusted, policy, of)
+    return None if found is None else (found.checkpoint.size, found.note.encode())
+
+
+def signed_checkpoint(
+    connection: psycopg.Connection, keys: Sequence[VerifierKey] | None = None, of: Origin | None = None
+) -> tuple[int, bytes] | None:
     """Size and note of the largest checkpoint that verifies under `keys` (the published ones when None), or None.
     Of the open log when not said.
 
@@ -105,6 +132,87 @@ def latest_checkpoint(
     return None
 
 
+def cosigned_checkpoint(
+    connection: psycopg.Connection, keys: Sequence[VerifierKey], policy: Policy, of: Origin | None = None
+) -> SignedCheckpoint | None:
+    """The largest checkpoint signed by the log's `keys` that meets `policy`, with the cosignatures under it; or None.
+    Of the open log when not said.
+
+    Whoever has the witness client's database password can record lines that no witness signed; they are passed over.
+    """
+    log = of or origin(connection)
+    if policy.fewest == 0:
+        latest = signed_checkpoint(connection, keys, log)
+        return None if latest is None else _with_cosignatures(connection, open_checkpoint(latest[1], keys), policy, log)
+    vkeys, size = [str(key) for key in policy.keys], MAX_SIZE
+    while True:
+        rows = connection.execute(_SIZES_COSIGNED, [log.number, vkeys, size, policy.fewest, _PAGE]).fetchall()
+        for (size,) in rows:
+            for signed in _signed_at(connection, size, keys, log):
+                cosigned = _with_cosignatures(connection, signed, policy, log)
+                if policy.met(cosignatures(cosigned.note, policy.keys)):
+                    return cosigned
+        if len(rows) < _PAGE:
+            return None
+
+
+# Sizes of checkpoints that may meet a policy, the largest first: SQL counts, what the lines are worth is seen afterwards.
+_SIZES_COSIGNED: Final = (
+    "SELECT size FROM log.cosignature WHERE origin = %s AND witness = ANY(%s) AND size < %s GROUP BY size"
+    " HAVING count(DISTINCT witness) >= %s ORDER BY size DESC LIMIT %s"
+)
+_PAGE: Final = 20
+
+
+def _signed_at(
+    connection: psycopg.Connection, size: int, keys: Sequence[VerifierKey], log: Origin
+) -> Iterator[SignedCheckpoint]:
+    rows = connection.execute(
+        "SELECT note FROM log.checkpoint WHERE origin = %s AND size = %s ORDER BY at DESC", [log.number, size]
+    ).fetchall()
+    for (note,) in rows:
+        with contextlib.suppress(NoteError):
+            signed = open_checkpoint(str(note).encode(), keys)
+            if signed.checkpoint.size == size:
+                yield signed
+
+
+def _with_cosignatures(
+    connection: psycopg.Connection, signed: SignedCheckpoint, policy: Policy, log: Origin
+) -> SignedCheckpoint:
+    """With the newest right line of each witness."""
+    checkpoint = signed.checkpoint
+    rows = connection.execute(
+        "SELECT line FROM log.cosignature WHERE origin = %s AND size = %s AND root = %s AND witness = ANY(%s)"
+        " ORDER BY cosigned DESC",
+        [log.number, checkpoint.size, checkpoint.root, [str(key) for key in policy.keys]],
+    ).fetchall()
+    newest: dict[VerifierKey, Signature] = {}
+    for (text,) in rows:
+        with contextlib.suppress(NoteError):
+            line = Signature.parse(str(text))
+            for key in policy.keys:
+                if key not in newest and (line.name, line.key_id) == (key.name, key.key_id):
+                    cosigned_at(signed.note.text, key, line)
+                    newest[key] = line
+    lines = [newest[key] for key in policy.keys if key in newest]
+    return replace(signed, note=signed.note.with_signatures(*lines))
+
+
+def quorum_waived(connection: psycopg.Connection, keys: Sequence[VerifierKey] | None = None) -> bool:
+    """Whether the gate's policy lets searches go on without a quorum now: so many minutes after it was last met."""
+    policy = witness_policy.configured()
+    row = connection.execute("SELECT grace_minutes FROM logwork.quorum").fetchone()
+    if policy is None or row is None or row[0] == 0:
+        return False
+    found = cosigned_checkpoint(connection, verifier_keys.published() if keys is None else keys, policy)
+    if found is None:
+        return False
+    since = policy.met_since(cosignatures(found.note, policy.keys))
+    # A witness whose clock is ahead does not make the time longer.
+    return since is not None and time.time() - min(since, time.time()) < int(row[0]) * 60
+
+
 def entry_body(connection: psycopg.Connection, entry: uuid.UUID) -> bytes:
     """The canonical bytes of an entry. Raises LookupError."""
     row = connection.execute("SELECT body FROM log.entry WHERE uid = %s", [entry]).fetchone()
@@ -113,13 +221,22 @@ def entry_body(connection: psycopg.Connection, entry: uuid.UUID) -> bytes:
     return bytes(row[0])
 
 
-def receipt(connection: psycopg.Connection, entry: uuid.UUID, keys: Sequence[VerifierKey] | None = None) -> Receipt:
-    """The receipt of an entry under the latest verified checkpoint. Raises NotCovered."""
+def receipt(
+    connection: psycopg.Connection,
+    entry: uuid.UUID,
+    keys: Sequence[VerifierKey] | None = None,
+    *,
+    signed_only: bool = False,
+) -> Receipt:
+    """The receipt of an entry under the published checkpoint; `signed_only`: under the last one that the log signed.
+
+    Raises NotCovered.
+    """
     row = connection.execute(
         "SELECT l.index, l.origin FROM log.place l JOIN log.entry e ON e.id = l.entry_id WHERE e.uid = %s", [entry]
     ).fetchone()
     log = origin(connection, row[1]) if row else None
-    latest = latest_checkpoint(connection, keys, log)
+    latest = (signed_checkpoint if signed_only else latest_checkpoint)(connection, keys, log)
     if row is None or latest is None or int(row[0]) >= latest[0]:
         raise NotCovered("This entry is not in the signed log yet. Try again in a few seconds.")
     size, note = latest
@@ -139,6 +256,8 @@ def published_files(
     log = of or origin(connection)
     latest = latest_checkpoint(connection, of=log)
     if latest is None:
+        if witness_policy.configured() is not None:
+            raise NotCovered("No quorum of witnesses has cosigned the log yet: start the witness client.")
         raise NotCovered("The log has no signed checkpoint yet: start the sequencer and the signer.")
     size, note = latest
 

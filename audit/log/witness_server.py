@@ -41,8 +41,8 @@ from audit.log.checkpoint import (
     open_checkpoint,
 )
 from audit.log.merkle import EMPTY_ROOT, verify_consistency
-from audit.log.signing_key import SigningKey
 from audit.log.witness import MAX_PROOF, SIZE_TYPE
+from audit.log.witness_key import WitnessKey
 
 LISTEN: Final = "127.0.0.1:8090"
 MAX_BODY: Final = 65_536
@@ -173,7 +173,7 @@ class State:
 class CosigningWitness:
     """The witness without its HTTP: what it answers to a body. Safe to call from several threads."""
 
-    def __init__(self, key: SigningKey, state: State, logs: Sequence[VerifierKey]) -> None:
+    def __init__(self, key: WitnessKey, state: State, logs: Sequence[VerifierKey]) -> None:
         self._key = key
         self._public = key.public
         self._state = state
@@ -323,7 +323,7 @@ class WitnessServer(ThreadingHTTPServer):
             print(f"a request failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
-def open_key(key_file: Path, state_file: Path, name: str | None) -> tuple[SigningKey, State]:
+def open_key(key_file: Path, state_file: Path, name: str | None) -> tuple[WitnessKey, State]:
     """The key and what was cosigned with it; both are made on the first start. Raises CannotStart.
 
     A key whose state is gone must not be used again: its owner no longer knows what it has vouched for.
@@ -340,13 +340,13 @@ def open_key(key_file: Path, state_file: Path, name: str | None) -> tuple[Signin
             state = State.create(state_file)
         owner = state.owner()
         if key_file.exists():
-            key = SigningKey.parse(key_file.read_text(encoding="utf-8"))
+            key = WitnessKey.parse(key_file.read_text(encoding="utf-8"))
         elif owner is not None:
             raise CannotStart(f"The state {state_file} belongs to the key {owner}, and {key_file} is not there.")
         elif name is None:
             raise CannotStart("Give this witness a --name, such as witness.board.example: its key is made with it.")
         else:
-            key = SigningKey.generate(name)
+            key = WitnessKey.generate(name)
             _write_private(key_file, key.encode())
         if owner is None:
             state.claim(key.public)

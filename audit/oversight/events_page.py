@@ -26,6 +26,7 @@ _WRITERS: Final = {
     "gallery_owner": "the galleries' functions in the database",
     "vault_owner": "the vault's functions in the database",
     "signer": "the signer",
+    "witness_client": "the process that asks witnesses",
     "notifier": "the notifier",
     "migrate": "migrations",
 }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import connection
 
-from audit.log import storage, verifier_keys
-from audit.log.checkpoint import NoteError, VerifierKey
+from audit.log import storage, verifier_keys, witness_policy
+from audit.log.checkpoint import NoteError, VerifierKey, cosignatures
 from audit.log.proof import Receipt, ReceiptError
 from audit.oversight.entries import LogEntry
 from audit.oversight.reading import log_connection
@@ -18,6 +18,7 @@ from audit.oversight.reading import log_connection
 class Evidence:
     """`first_size` and `first_at` belong to the first checkpoint over the entry; `receipt` is under the last one.
 
+    `witnesses` are those of the policy that cosigned the checkpoint of the receipt, and when.
     `problem` is a sentence where the entry has no receipt yet or the receipt does not hold.
     """
 
@@ -27,6 +28,7 @@ class Evidence:
     first_size: int | None = None
     first_at: datetime | None = None
     problem: str = ""
+    witnesses: tuple[tuple[str, datetime], ...] = ()
 
 
 def of(entry: LogEntry) -> Evidence:
@@ -48,7 +50,11 @@ def of(entry: LogEntry) -> Evidence:
             [entry.index],
         )
         first = cursor.fetchone()
-    return Evidence(receipt, signed.checkpoint.size, signed.signers, *(first or (None, None)))
+    policy = witness_policy.configured()
+    times = {} if policy is None else cosignatures(signed.note, policy.keys)
+    witnesses = tuple((key.name, datetime.fromtimestamp(seconds, UTC)) for key, seconds in times.items())
+    first_size, first_at = first or (None, None)
+    return Evidence(receipt, signed.checkpoint.size, signed.signers, first_size, first_at, witnesses=witnesses)
 
 
 def fingerprint(key: VerifierKey) -> str:

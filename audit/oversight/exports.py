@@ -8,8 +8,9 @@ from typing import Final
 
 import psycopg
 import structlog
+from django.conf import settings
 
-from audit.log import journal, storage, verifier_keys
+from audit.log import journal, storage, verifier_keys, witness_policy
 from audit.log.checkpoint import VerifierKey
 from audit.oversight import archives, health, verifier_file
 from audit.oversight.evidence import fingerprint
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 HOW_TO: Final = "HOW-TO-CHECK.txt"
 KEYS: Final = "log.vkey"
+POLICY: Final = "witness.policy"
 
 
 def write(connection: psycopg.Connection, place: Path, keys: Sequence[VerifierKey], number: int | None = None) -> int:
@@ -47,10 +49,12 @@ def write(connection: psycopg.Connection, place: Path, keys: Sequence[VerifierKe
 
 
 def beside(keys: Sequence[VerifierKey], text: str) -> Iterator[tuple[str, bytes]]:
-    """What lies beside every export: the verifier, the keys, and `text`, which says how to check."""
+    """What lies beside every export: the verifier, the keys, the witness policy if there is one, and `text`, which says how to check."""
     yield verifier_file.NAME, verifier_file.build()
     yield KEYS, "".join(f"{key}\n" for key in keys).encode()
     yield HOW_TO, text.encode()
+    if witness_policy.configured() is not None:
+        yield POLICY, Path(settings.GLASSCASE_WITNESS_POLICY).read_bytes()
 
 
 def download(*, by: User) -> Iterator[bytes]:
@@ -93,6 +97,16 @@ def _record(by: User, size: int) -> None:
 
 def how_to(size: int, keys: Sequence[VerifierKey]) -> str:
     """The text beside an export."""
+    witnesses = (
+        f"""
+7. Who else has seen this log? Its witnesses have cosigned the checkpoint. Write down yourself whom you trust, one
+   verifier key a line, or compare {POLICY} with the paper, and count them:
+
+   python3 -I {verifier_file.NAME} . {" ".join(f"--key '{key}'" for key in keys)} --witness {POLICY}
+"""
+        if witness_policy.configured() is not None
+        else ""
+    )
     listed = "\n".join(f"  {key}\n  fingerprint {fingerprint(key)}\n" for key in keys)
     named = " ".join(f"--key '{key}'" for key in keys)
     return f"""HOW TO CHECK THIS COPY OF THE LOG
@@ -127,4 +141,4 @@ This directory holds the first {size} entries of the log: what was recorded, in 
    python3 -I {verifier_file.NAME} . {named} --absence FILE.absence.json
 
    Read the lines before the last one: "absence shown" or "absence not shown", and why.
-"""
+{witnesses}"""

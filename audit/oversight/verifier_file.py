@@ -20,6 +20,7 @@ MODULES: Final = (
     "audit/log/form.py",
     "audit/log/events_of_privacy.py",
     "audit/log/events_of_reviews.py",
+    "audit/log/events_of_witnesses.py",
     "audit/log/merkle.py",
     "audit/log/policy.py",
     "audit/log/p256.py",

@@ -14,7 +14,7 @@ MODULES: Final = (
     "audit/log/ed25519.py",
     "audit/log/merkle.py",
     "audit/log/policy.py",
-    "audit/log/signing_key.py",
+    "audit/log/witness_key.py",
     "audit/log/tiles.py",
     "audit/log/witness.py",
     "audit/log/witness_server.py",

@@ -35,6 +35,8 @@ MEANINGS: Final = {
     "emergency_deadline_hours": "Hours until an emergency's result without approval is sealed",
     "view_seconds": "How long an opened list of candidates can be used, in seconds",
     "evaluation_days_max": "Longest validity of an adopted evaluation, in days",
+    "witness_quorum": "Witnesses that have to cosign before a search goes on; 0: the signer's word suffices",
+    "witness_grace_minutes": "Minutes that searches go on after enough witnesses last cosigned; 0: they stop at once",
     "proposal_minutes": "How long a proposal can be used, in minutes",
 }
 _READERS = access.having(Permission.READ_EVALUATIONS)

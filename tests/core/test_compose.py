@@ -28,7 +28,17 @@ def commands(service) -> list[list[str]]:
 
 
 def test_the_services_of_the_design_are_there():
-    assert set(OURS) == {"migrate", "web", "worker", "evaluation-worker", "beat", "sequencer", "signer", "notifier"}
+    assert set(OURS) == {
+        "migrate",
+        "web",
+        "worker",
+        "evaluation-worker",
+        "beat",
+        "sequencer",
+        "signer",
+        "witness_client",
+        "notifier",
+    }
     assert SERVICES["database"]["image"] == "pgvector/pgvector:pg18"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.log import sequencer, signer, succession, verifier_keys
+from audit.log import outside, sequencer, signer, succession, verifier_keys, witness_policy
+from audit.log.check import Earlier
+from audit.log.checkpoint import VerifierKey
 from core import process, state
 
 log = structlog.get_logger(__name__)
@@ -23,6 +26,10 @@ class Command(BaseCommand):
         with contextlib.ExitStack() as opened:
             signing: signer.Signer | None = None
 
+            def known_to_witnesses(keys: Sequence[VerifierKey]) -> list[Earlier]:
+                policy = witness_policy.configured()
+                return [] if policy is None or signing is None else outside.asking(policy, signing.origin)(keys)
+
             def step(connection: psycopg.Connection) -> None:
                 nonlocal signing
                 if signing is None:
@@ -32,6 +39,7 @@ class Command(BaseCommand):
                             state.directory("signer"),
                             settings.GLASSCASE_LOG_ORIGIN,
                             archive=Path(archive) if archive else None,
+                            outside=known_to_witnesses,
                         )
                     )
                 verifier_keys.publish(signing.keys)

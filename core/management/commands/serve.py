@@ -91,8 +91,9 @@ def programs(port: int, *, demo: bool) -> list[Program]:
         program("evaluation-worker", [*worker, "-n", "evaluation@%h", "-c", "1", "-Q", "evaluation"], 0),
         program("beat", [*celery, "beat", "--pidfile=", "--loglevel", "INFO"], 0),
         *(
-            program(role, [*manage, role], 1 if role == "notifier" else 2, {"GLASSCASE_DB_ROLE": role})
-            for role in ("notifier", "sequencer", "signer")
+            program(role, [*manage, role], stage, {"GLASSCASE_DB_ROLE": role})
+            for role, stage in (("notifier", 1), ("sequencer", 2), ("signer", 2), ("witness_client", 3))
+            if role != "witness_client" or settings.GLASSCASE_WITNESS_POLICY
         ),
     ]
 

@@ -1,12 +1,28 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests import kits
 from tests.audit.log.drill import Installation
+from tests.audit.log.witnessed import Site, witnessed
+
+
+@pytest.fixture
+def site(
+    database: Any,
+    as_role: Callable[..., psycopg.Connection],
+    pump: Callable[[], None],
+    settings: Any,
+    tmp_path: Path,
+) -> Iterator[Site]:
+    """A log with three real witnesses, of which two are a quorum."""
+    with witnessed(as_role, pump, settings, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from audit.log.checkpoint import Checkpoint, Note, cosignatures, encode_base64, sign
 from audit.log.merkle import EMPTY_ROOT, Prover
-from audit.log.signing_key import SigningKey
 from audit.log.witness import request_body
+from audit.log.witness_key import WitnessKey
 from audit.log.witness_server import CannotStart, CosigningWitness, Reply, State, main, open_key
 from tests.audit.log.logs import ORIGIN, Key, Log, entries, witness
 from tests.audit.log.witnesses import Running, running
@@ -205,7 +205,7 @@ def test_the_first_start_makes_a_key_that_its_owner_alone_may_read(tmp_path: Pat
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o600
     assert state.owner() == str(key.public)
     assert open_key(tmp_path / "key", tmp_path / "state", None)[0] == key
-    assert SigningKey.parse(key.encode()) == key
+    assert WitnessKey.parse(key.encode()) == key
     assert key.encode().strip() not in repr(key)
 
 
@@ -227,7 +227,7 @@ def test_a_key_is_not_used_without_what_it_has_cosigned(tmp_path: Path) -> None:
     (tmp_path / "key").unlink()
     with pytest.raises(CannotStart, match="belongs to the key"):
         open_key(tmp_path / "key", tmp_path / "state", NAME)
-    (tmp_path / "key").write_text(SigningKey.generate("w2.example").encode())
+    (tmp_path / "key").write_text(WitnessKey.generate("w2.example").encode())
     with pytest.raises(CannotStart, match="belongs to another key"):
         open_key(tmp_path / "key", tmp_path / "state", None)
 

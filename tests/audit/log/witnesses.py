@@ -12,7 +12,7 @@ from typing import Any
 
 from audit.log.checkpoint import VerifierKey
 from audit.log.policy import Witness
-from audit.log.signing_key import SigningKey
+from audit.log.witness_key import WitnessKey
 from audit.log.witness_server import CosigningWitness, State, WitnessServer, open_key
 
 
@@ -20,7 +20,7 @@ from audit.log.witness_server import CosigningWitness, State, WitnessServer, ope
 class Running:
     """A witness that listens: `key` is the one it signs with, `url` where it listens."""
 
-    key: SigningKey
+    key: WitnessKey
     state: State
     witness: CosigningWitness
     url: str

@@ -19,21 +19,21 @@ _SEED_SIZE: Final = 32
 
 
 @dataclass(frozen=True)
-class SigningKey:
+class WitnessKey:
     """The key of the witness called `name`; its text form is a secret."""
 
     name: str
     seed: bytes = field(repr=False)
 
     @classmethod
-    def generate(cls, name: str) -> SigningKey:
+    def generate(cls, name: str) -> WitnessKey:
         """Raises NoteError for what cannot be the name of a key."""
         made = cls(name, secrets.token_bytes(_SEED_SIZE))
         _ = made.public
         return made
 
     @classmethod
-    def parse(cls, text: str) -> SigningKey:
+    def parse(cls, text: str) -> WitnessKey:
         """Raises NoteError, which does not show the key."""
         parts = text.removesuffix("\n").removeprefix(_PREFIX).split("+", 2)
         if not text.startswith(_PREFIX) or len(parts) != 3:

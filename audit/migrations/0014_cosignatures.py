@@ -1,0 +1,21 @@
+from typing import Any, ClassVar
+
+from django.db import migrations
+
+from audit.log import registry
+from core.database import render_sql, sql_files
+
+
+def widen_registry(apps: Any, schema_editor: Any) -> None:
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(render_sql("SET LOCAL ROLE @log_owner@"))
+        registry.synchronise(cursor)
+        cursor.execute("RESET ROLE")
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0013_court_link")]
+    operations: ClassVar[list[Any]] = [
+        *sql_files("audit", ["log/sql/070_cosignature.sql"]),
+        migrations.RunPython(widen_registry, elidable=False),
+    ]

@@ -1,0 +1,13 @@
+from typing import Any, ClassVar
+
+from django.db import migrations
+
+from core.database import sql_files
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar[list[tuple[str, str]]] = [
+        ("search", "0006_erasure"),
+        ("audit", "0014_cosignatures"),
+    ]
+    operations: ClassVar[list[Any]] = sql_files("search", ["gate/sql/090_witnesses.sql", "gate/sql/060_pins.sql"])
