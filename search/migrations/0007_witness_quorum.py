@@ -8,6 +8,6 @@ from core.database import sql_files
 class Migration(migrations.Migration):
     dependencies: ClassVar[list[tuple[str, str]]] = [
         ("search", "0006_erasure"),
-        ("audit", "0014_cosignatures"),
+        ("audit", "0015_cosignatures"),
     ]
     operations: ClassVar[list[Any]] = sql_files("search", ["gate/sql/090_witnesses.sql", "gate/sql/060_pins.sql"])

@@ -14,7 +14,7 @@ def widen_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0013_court_link")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0014_evaluation_requested")]
     operations: ClassVar[list[Any]] = [
         *sql_files("audit", ["log/sql/070_cosignature.sql"]),
         migrations.RunPython(widen_registry, elidable=False),

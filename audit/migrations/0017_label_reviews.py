@@ -18,7 +18,7 @@ def widen_registry(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0012_evaluation_requested"),
+        ("audit", "0016_tiles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
