@@ -410,6 +410,8 @@ class _Files:
         unfinished = (
             "" if self.reviewed else "\nThe review goes on: what an examiner concluded so far is not in this file."
         )
+        if self._shown() is None:
+            unfinished += "\nNobody has opened the candidates yet, so candidates.json is empty: that is no statement that there were none."
         return f"""A FACE SEARCH, DISCLOSED
 
 {leads.CAVEAT}
