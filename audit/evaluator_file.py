@@ -25,6 +25,7 @@ MODULES: Final = (
             "evidence",
             "identification",
             "intervals",
+            "partials",
             "rates",
             "record",
             "reproduce",
