@@ -373,13 +373,6 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "An enrolment stopped before its end.",
                 "run=id gallery=id edition=int reason=code",
             ),
-            _event(
-                "gallery:photos:erased",
-                "app",
-                "Enrolled photos were erased with their keys.",
-                "gallery=id photos=int reason=code",
-                "backups_until=int",
-            ),
             _event("gallery:gallery:viewed", "app", "A gallery's list was read.", "gallery=id"),
             # Face models and evaluations
             _event(

@@ -42,6 +42,14 @@ EVENTS_OF_PRIVACY: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "",
         "",
     ),
+    (
+        "gallery:photos:erased",
+        "app",
+        "Enrolled photos were erased with their keys.",
+        "gallery=id photos=int reason=code",
+        "backups_until=int",
+        "",
+    ),
     ("core:keys:backed_up", "app", "The key store was backed up.", "keys=int expires=int", "", ""),
     ("log:absence:keyed", "app", "The key that tags search entries was announced.", "key=hash", "", ""),
     (
