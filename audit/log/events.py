@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from audit.log.events_of_galleries import EVENTS_OF_GALLERIES
 from audit.log.events_of_privacy import EVENTS_OF_PRIVACY
 from audit.log.events_of_reviews import EVENTS_OF_REVIEWS
 from audit.log.events_of_witnesses import EVENTS_OF_WITNESSES
@@ -302,78 +303,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "search:court_link:refused", "app", "An ended court link was used.", "request=id link=id reason=code"
             ),
             _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
-            # Galleries
-            _event(
-                "gallery:gallery:created",
-                "app",
-                "A gallery was created.",
-                "gallery=id legal_basis=code retention_days=int",
-                commits="name",
-            ),
-            _event(
-                "gallery:edition:registered",
-                "gallery_owner",
-                "A gallery edition was registered.",
-                "gallery=id edition=int model=hash dimension=int approver=id",
-            ),
-            _event(
-                "gallery:edition:switched",
-                "gallery_owner",
-                "A gallery was switched to an edition.",
-                "gallery=id edition=int approver=id",
-            ),
-            _event(
-                "gallery:batch:opened",
-                "gallery_owner",
-                "An enrolment batch was opened.",
-                "edition=int batch=int claim=hash",
-            ),
-            _event(
-                "gallery:batch:discarded",
-                "gallery_owner",
-                "An enrolment batch was discarded.",
-                "edition=int batch=int templates=int",
-                "approver=id",
-            ),
-            _event(
-                "gallery:batch:sealed",
-                "gallery_owner",
-                "An enrolment batch was sealed.",
-                "edition=int batch=int templates=int digest=hash version=int",
-            ),
-            _event(
-                "gallery:template:removed",
-                "gallery_owner",
-                "Templates were removed from searches.",
-                "edition=int version=int templates=int digest=hash approver=id",
-            ),
-            _event(
-                "gallery:person:expunged",
-                "gallery_owner",
-                "A person was expunged from every edition.",
-                "person=id templates=int approver=id",
-            ),
-            _event(
-                "gallery:enrolment:started",
-                "app",
-                "An enrolment was started.",
-                "run=id gallery=id edition=int photos=int",
-                commits="manifest",
-            ),
-            _event(
-                "gallery:enrolment:finished",
-                "app",
-                "An enrolment was finished.",
-                "run=id gallery=id edition=int enrolled=int left_out=int",
-                commits="report",
-            ),
-            _event(
-                "gallery:enrolment:failed",
-                "app",
-                "An enrolment stopped before its end.",
-                "run=id gallery=id edition=int reason=code",
-            ),
-            _event("gallery:gallery:viewed", "app", "A gallery's list was read.", "gallery=id"),
+            *(_event(*said) for said in EVENTS_OF_GALLERIES),
             # Face models and evaluations
             _event(
                 "model:licence:acknowledged",

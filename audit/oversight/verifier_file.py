@@ -18,6 +18,7 @@ MODULES: Final = (
     "audit/log/ed25519.py",
     "audit/log/events.py",
     "audit/log/form.py",
+    "audit/log/events_of_galleries.py",
     "audit/log/events_of_privacy.py",
     "audit/log/events_of_reviews.py",
     "audit/log/events_of_witnesses.py",
