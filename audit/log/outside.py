@@ -18,14 +18,14 @@ class NobodyAnswers(OSError):
     """There are witnesses that can be asked, and none of them said what it knows."""
 
 
-def asking(policy: Policy, origin: str) -> Callable[[Sequence[VerifierKey]], list[Earlier]]:
-    """A call that asks every witness of `policy` with an address for the largest tree of `origin` signed by one of the keys.
+def asking(policy: Policy) -> Callable[[Sequence[VerifierKey]], list[Earlier]]:
+    """A call that asks every witness of `policy` with an address for the largest tree that one of a log's own keys signed.
 
     It raises NobodyAnswers when there are such witnesses and each of them had a problem.
     """
 
     def ask(keys: Sequence[VerifierKey]) -> list[Earlier]:
-        heads = known_heads(policy, origin, keys)
+        heads = known_heads(policy, keys[0].name, keys)
         for head in heads:
             if head.problem:
                 log.warning("a witness did not say what it knows", witness=head.witness.name, problem=head.problem)

@@ -112,7 +112,7 @@ def test_a_signer_and_archive_restored_with_the_database_are_stopped_by_a_witnes
         log.restore()
         shutil.rmtree(log.home / "signer")
         shutil.copytree(tmp_path / "backup", log.home / "signer")
-        asking = outside.asking(policy, log.first)
+        asking = outside.asking(policy)
         with log.signing(asking) as sign, pytest.raises(signer.SignerRefusal, match="the witness board knows 15"):
             sign()
         with pytest.raises(sequencer.Frozen):
