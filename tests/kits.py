@@ -22,7 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from core import broker, initialise, state
 from core.database import connect
-from tests import run
+from tests import acts, run
 
 Made = dict[str, Any]
 _SHARED = ("pg", "run", "secrets")
@@ -91,9 +91,11 @@ def connected(to: Clone, settings: Any) -> Iterator[Clone]:
     settings.GLASSCASE_HOME = to.home
     # scrypt is slow on purpose; the tests of sign-in choose it themselves where it matters.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.MIDDLEWARE = acts.middleware(settings.MIDDLEWARE)
     ContentType.objects.clear_cache()
     try:
-        yield to
+        with acts.watch_commands():
+            yield to
     finally:
         connections.close_all()
         broker.close_connections()

@@ -6,12 +6,14 @@ import uuid
 from typing import Any
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.log import events
-from audit.oversight import entries, evidence, health, opened
+from audit.oversight import entries, evidence, exports, health, opened, selections
+from audit.views.files import streamed
 from core.access import SIGNED_IN, Access
 from core.api.schema import operation
 from core.api.views import Files, View, binary
@@ -63,18 +65,26 @@ class EntryOut(serializers.Serializer):
         return entry.leaf.hex()
 
 
-class EntriesAsked(serializers.Serializer):
-    """Which entries to list. `type` may be the beginning of several, such as `search:request`."""
+class EntriesChosen(serializers.Serializer):
+    """Which entries. `type` may be the beginning of several, such as `search:request`."""
+
+    type = serializers.CharField(required=False, allow_blank=True, max_length=80, default="")
+    case = serializers.UUIDField(required=False)
+    request = serializers.UUIDField(required=False, help_text="A search: its whole life.")
+    person = serializers.UUIDField(required=False)
+    first = serializers.IntegerField(required=False, min_value=0, max_value=_LARGEST_INDEX, help_text="Entry number.")
+    last = serializers.IntegerField(required=False, min_value=0, max_value=_LARGEST_INDEX, help_text="Entry number.")
+    since = serializers.DateTimeField(required=False)
+    until = serializers.DateTimeField(required=False)
+    without_readings = serializers.BooleanField(required=False, default=False)
+
+
+class EntriesAsked(EntriesChosen):
+    """Which entries to list."""
 
     before = serializers.IntegerField(
         required=False, min_value=0, max_value=_LARGEST_INDEX, help_text="The `before` of the page before."
     )
-    type = serializers.CharField(required=False, allow_blank=True, max_length=80, default="")
-    case = serializers.UUIDField(required=False)
-    person = serializers.UUIDField(required=False)
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
-    without_readings = serializers.BooleanField(required=False, default=False)
 
 
 class EntriesOut(serializers.Serializer):
@@ -130,6 +140,36 @@ class Entries(View):
         found = entries.page(entries.Filter(**given), before=before)
         entries.record_view(self.person, found.entries)
         return self.answer(EntriesOut, found)
+
+
+class Selection(Files):
+    """A selection of the log, to be checked elsewhere."""
+
+    access = _READERS
+
+    @operation(
+        "export_selection",
+        "The signed entries that fit, as CSV and JSON with their proofs, in a zip file. The export is in the log first.",
+        takes=EntriesChosen,
+        media_type="application/zip",
+    )
+    def post(self, request: Request) -> HttpResponseBase:
+        made, pieces = selections.export(by=self.person, which=entries.Filter(**self.given(EntriesChosen)))
+        return streamed(pieces, f"glasscase-selection-{str(made)[:8]}.zip")
+
+
+class WholeLog(Files):
+    """The whole log, to be checked elsewhere."""
+
+    access = _READERS
+
+    @operation(
+        "export_log",
+        "The whole signed log as a zip file (C2SP tlog-tiles) with its verifier. The export is in the log first.",
+        media_type="application/zip",
+    )
+    def post(self, request: Request) -> HttpResponseBase:
+        return streamed(exports.download(by=self.person), "glasscase-log.zip")
 
 
 class Entry(View):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.api import evaluations, lead_rates, log, runs, testing
+from audit.api import court, evaluations, lead_rates, log, runs, testing
 
 urlpatterns = [
     path("evaluations/", evaluations.Evaluations.as_view(), name="evaluations"),
@@ -25,6 +25,10 @@ urlpatterns = [
     path("evaluation-runs/<uuid:run_id>/pause/", runs.EvaluationRunPause.as_view(), name="evaluation_run_pause"),
     path("evaluation-runs/<uuid:run_id>/resume/", runs.EvaluationRunResume.as_view(), name="evaluation_run_resume"),
     path("evaluation-runs/<uuid:run_id>/cancel/", runs.EvaluationRunCancel.as_view(), name="evaluation_run_cancel"),
+    path("log/selection/", log.Selection.as_view(), name="log_selection"),
+    path("log/export/", log.WholeLog.as_view(), name="log_export"),
+    path("requests/<uuid:request_id>/court-links/", court.CourtLinks.as_view(), name="court_links"),
+    path("requests/<uuid:request_id>/court-links/<uuid:link_id>/", court.OneCourtLink.as_view(), name="court_link"),
     path("log/health/", log.Health.as_view(), name="log_health"),
     path("log/entries/", log.Entries.as_view(), name="log_entries"),
     path("log/entries/<uuid:entry_id>/", log.Entry.as_view(), name="log_entry"),

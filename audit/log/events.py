@@ -283,6 +283,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             *(_event(*said) for said in EVENTS_OF_REVIEWS),
             *(_event(*said) for said in EVENTS_OF_PRIVACY),
+            _event("search:photo:viewed", "app", "Somebody looked at a searched photo.", "request=id viewer=id"),
             _event("search:receipt:downloaded", "app", "A receipt was downloaded.", "request=id entry=id"),
             # A link with which a court or counsel reads receipts without an account.
             _event(

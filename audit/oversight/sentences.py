@@ -112,6 +112,7 @@ TEMPLATES: Final[Mapping[str, str]] = {
         "examiners named: {examiners_named}."
     ),
     "search:rates:viewed": "The error rates of {leads} released leads were read ({file}).",
+    "search:photo:viewed": "{viewer} looked at the photo of the search {request}.",
     "search:receipt:downloaded": "A receipt of the search {request} was downloaded.",
     "search:court_link:made": "A link to the receipts of the search {request} was made for {recipient}, valid until {expires}.",
     "search:court_link:revoked": "The court link {link} of the search {request} was revoked.",

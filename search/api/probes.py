@@ -17,7 +17,7 @@ from core.api.schema import BINARY, operation
 from core.api.views import Files, binary
 from core.exceptions import NotFound
 from core.person_roles import Permission
-from search import intake, permissions, requests, sealed
+from search import intake, permissions, photo_views, requests, sealed
 from search.api.outputs import RequestOut
 from search.api.requests import REQUESTERS, OneRequest
 from search.vocabulary import ATTACHMENT_KINDS
@@ -97,7 +97,9 @@ class Probe(Files, OneRequest):
     def get(self, request: Request, request_id: uuid.UUID) -> HttpResponse:
         found = self.found(request_id)
         permissions.check_can_see_justification(self.person, found)
-        return binary(intake.probe_image(found), "image/jpeg")
+        shown = intake.probe_image(found)
+        photo_views.record(self.person, found)
+        return binary(shown, "image/jpeg")
 
     @operation(
         "send_probe",
@@ -123,7 +125,9 @@ class ProbeCrop(Files, OneRequest):
     def get(self, request: Request, request_id: uuid.UUID) -> HttpResponse:
         found = self.found(request_id)
         permissions.check_can_see_justification(self.person, found)
-        return binary(sealed.read_file(found, sealed.crop_path(found)), "image/png")
+        shown = sealed.read_file(found, sealed.crop_path(found))
+        photo_views.record(self.person, found)
+        return binary(shown, "image/png")
 
 
 class Faces(OneRequest):

@@ -14,7 +14,7 @@ from core import access
 from core.exceptions import Invalid
 from core.person_roles import Permission
 from core.views.requests import person
-from search import intake, measured, permissions, readings, reviews, sealed, selectors
+from search import intake, measured, permissions, photo_views, readings, reviews, sealed, selectors
 from search.models import RequestState
 from search.review_forms import FindingForm, ReviewNoteForm, finding_forms, refuse
 from search.views.status import picture
@@ -96,7 +96,9 @@ def probe_crop(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     by = person(request)
     found = selectors.request(by, search_id)
     permissions.check_can_see_justification(by, found)
-    return picture(sealed.read_file(found, sealed.crop_path(found)), "image/png")
+    shown = sealed.read_file(found, sealed.crop_path(found))
+    photo_views.record(by, found)
+    return picture(shown, "image/png")
 
 
 @_EXAMINER
@@ -107,7 +109,9 @@ def probe_whole(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     by = person(request)
     found = selectors.request(by, search_id)
     permissions.check_can_see_justification(by, found)
-    return picture(intake.probe_image(found))
+    shown = intake.probe_image(found)
+    photo_views.record(by, found)
+    return picture(shown)
 
 
 @_EXAMINER

@@ -24,6 +24,7 @@ from search import (
     intake,
     leads,
     permissions,
+    photo_views,
     pictures,
     readings,
     requests,
@@ -105,9 +106,12 @@ def search_path(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def probe_image(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
     """The photo with its numbered faces."""
-    found = _readable(person(request), search_id)
+    by = person(request)
+    found = _readable(by, search_id)
     boxes = [(face.number, face.box) for face in intake.faces(found)]
-    return picture(pictures.numbered(intake.probe_image(found), boxes, chosen=found.chosen_face))
+    shown = pictures.numbered(intake.probe_image(found), boxes, chosen=found.chosen_face)
+    photo_views.record(by, found)
+    return picture(shown)
 
 
 @_DECIDERS
@@ -115,10 +119,13 @@ def probe_image(request: HttpRequest, search_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def probe_face(request: HttpRequest, search_id: uuid.UUID, number: int) -> HttpResponse:
     """One face of the photo, cut out."""
-    found = _readable(person(request), search_id)
+    by = person(request)
+    found = _readable(by, search_id)
     for face in intake.faces(found):
         if face.number == number:
-            return picture(pictures.cut_out(intake.probe_image(found), face.box))
+            shown = pictures.cut_out(intake.probe_image(found), face.box)
+            photo_views.record(by, found)
+            return picture(shown)
     raise NotFound("There is no such face in this photo.")
 
 

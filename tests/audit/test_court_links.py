@@ -27,8 +27,9 @@ from audit.models import CourtLink
 from audit.oversight import court_links
 from core import people
 from core.exceptions import Conflict, NotAllowed, NotFound, TooMany
-from search import cases, requests
+from search import cases, photo_views, requests
 from search.models import SearchRequest
+from tests.api_client import Api
 from tests.core.log_entries import entries
 from tests.people import Cast
 
@@ -254,3 +255,24 @@ def test_a_link_outlives_the_account_that_made_it(cast: Cast, search: SearchRequ
     _, secret = court_links.make(by=cast.olivia, request=search, recipient="court")
     people.deactivate(by=None, user=cast.olivia)
     assert court_links.use(secret, "page")[1]
+
+
+def test_scripts_make_list_and_revoke_links(cast: Cast, search: SearchRequest, client: Client) -> None:
+    caller = Api().as_(cast.sam)
+    where = f"/requests/{search.pk}/court-links/"
+    made = caller.post(where, 201, recipient="defence_counsel", days=7)
+    assert client.get(made["url"].removeprefix("http://testserver")).status_code == 200
+    (listed,) = caller.get(where)
+    assert listed["id"] == made["id"]
+    assert "url" not in listed
+    assert caller("DELETE", f"{where}{made['id']}/").status_code == 204
+    assert client.get(made["url"].removeprefix("http://testserver")).status_code == 404
+    assert caller.post(where, 422, recipient="a friend")["fields"].keys() == {"recipient"}
+
+
+def test_looking_at_the_photo_of_a_search_is_an_entry_once_an_hour(cast: Cast, search: SearchRequest) -> None:
+    for who in (cast.sam, cast.sam, cast.erin):
+        photo_views.record(who, search)
+    assert [one["viewer"] for one in entries("search:photo:viewed")] == [str(cast.sam.pk), str(cast.erin.pk)]
+    photo_views.record(cast.olivia, requests.draft(by=cast.olivia))
+    assert len(entries("search:photo:viewed")) == 2

@@ -20,6 +20,7 @@ from django.test import Client
 from audit.log import journal, verifier_keys
 from audit.log.verify import main
 from audit.oversight import selections, verifier_file
+from tests.api_client import Api
 from tests.core.log_entries import entries
 from tests.people import Cast
 
@@ -250,3 +251,14 @@ def test_which_searches_belong_to_a_case_is_what_the_log_says(cast: Cast, board:
     journal.record_now("search:request:expired", request=uuid.uuid4())
     pump()
     assert board.get("/log/", {"case": str(case)}).content.decode().count('class="number" href="') == 2
+
+
+def test_a_script_takes_a_selection_and_the_whole_log(cast: Cast, board: Client, tmp_path: Path) -> None:
+    del board
+    caller = Api().as_(cast.axel)
+    for path, more in (("log/selection/", ["--selection"]), ("log/export/", [])):
+        answer = caller("POST", f"/{path}", {"type": "search:policy"})
+        assert answer.status_code == 200
+        (tmp_path / "file.zip").write_bytes(b"".join(answer))
+        assert main(["--key", str(verifier_keys.published()[0]), *more, str(tmp_path / "file.zip")]) == 0
+    assert entries("log:selection:exported")[0]["role"] == "auditor"

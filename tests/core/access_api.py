@@ -147,6 +147,14 @@ TABLE: dict[str, Row] = {
     "api:lead_rates": _for(200, "board", "auditor"),
     "api:log_health": api(200),
     "api:log_entries": _for(200, "board", "auditor"),
+    "api:log_selection": _for(405, "board", "auditor"),
+    "api:log_selection POST": _for(503, "board", "auditor"),
+    "api:log_export": _for(405, "board", "auditor"),
+    "api:log_export POST": _for(503, "board", "auditor"),
+    "api:court_links": _for(200, "officer", "supervisor", "board"),
+    "api:court_links POST": _for(422, "officer", "supervisor", "board"),
+    "api:court_link": _for(405, "officer", "supervisor", "board"),
+    "api:court_link DELETE": _for(404, "officer", "supervisor", "board"),
     "api:log_entry": _for(404, "board", "auditor"),
     "api:log_entry_open": api(board=405),
     "api:log_entry_open POST": api(board=404),
@@ -183,10 +191,13 @@ def _foreign_case(cast: Cast) -> Case:
 Arguments = Callable[[Cast], dict[str, Any]]
 _MORE: dict[str, dict[str, Any]] = {
     "attachment": {"attachment_id": uuid.uuid4()},
+    "court_link": {"link_id": uuid.uuid4()},
     "receipt": {"kind": "intent"},
     "receipt_entry": {"kind": "intent"},
 }
 _OF_REQUEST = [
+    "court_links",
+    "court_link",
     "request",
     "probe",
     "probe_crop",
