@@ -9,6 +9,10 @@ from core import database
 from core.permissions import OPERATOR
 
 _FROZEN = "GC503"
+_IS_THERE = (
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+    " WHERE n.nspname = 'log' AND p.proname = 'append_as_migrate')"
+)
 
 
 class NotRecorded(RuntimeError):
@@ -22,7 +26,7 @@ def announce(*, migrations: int, reason: str | None = None) -> bool:
     """
     try:
         with database.connect("migrate") as own:
-            row = own.execute("SELECT to_regprocedure('log.append_as_migrate(bytea)') IS NOT NULL").fetchone()
+            row = own.execute(_IS_THERE).fetchone()
             if row is None or not row[0]:
                 return False
             entry = compose("log:database:maintained", migrations=migrations, reason=reason, role=OPERATOR)

@@ -42,7 +42,8 @@ def test_every_event_of_the_registry_is_written_somewhere() -> None:
         for app in ("core", "search", "audit")
         for file in (ROOT / app).rglob("*")
         if file.suffix in {".py", ".sql"}
-        and file.stem not in {"events", "sentences"} and not file.stem.startswith("events_of_")
+        and file.stem not in {"events", "sentences"}
+        and not file.stem.startswith("events_of_")
     ]
     # In the vocabulary, and nothing of the product does it yet.
     reserved = {
