@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
             def known_to_witnesses(keys: Sequence[VerifierKey]) -> list[Earlier]:
                 policy = witness_policy.configured()
-                return [] if policy is None or signing is None else outside.asking(policy, signing.origin)(keys)
+                return [] if policy is None else outside.asking(policy)(keys)
 
             def step(connection: psycopg.Connection) -> None:
                 nonlocal signing
