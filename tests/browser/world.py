@@ -117,14 +117,12 @@ def build(stage: Stage) -> World:
     cases.close(by=cast.sam, case=closed)
     # Measured once, published twice: the second stands for the same set measured again later.
     first = measured.measure(cast, measured.manifest())
-    world = World(
-        stage, unconfirmed, closed, [first, measured.measure(cast, measured.manifest(), title="Measured again")]
-    )
+    again = measured.measure(cast, measured.manifest(), title="Measured again")
+    benchmark = _benchmark(cast)
+    world = World(stage, unconfirmed, closed, [first, again], benchmark, runs=_runs(cast, benchmark))
     findings.file(by=cast.bea, text="The set has sixteen people: nothing can be shown with so few.", evaluation=first)
     answered = findings.file(by=cast.bea, text="The report does not say who drew the portraits.")
     findings.close(by=cast.bea, finding=answered, resolution="The program is named in its provenance.")
-    benchmark = _benchmark(cast)
-    world = World(stage, unconfirmed, closed, benchmark, runs=_runs(cast, benchmark))
     found = world.searches
     found["done"] = stage.done()
     found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)
