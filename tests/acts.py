@@ -117,6 +117,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "api:evaluation_run_pause POST": ("evaluation:run:paused",),
     "api:evaluation_run_resume POST": ("evaluation:run:resumed",),
     "api:evaluation_run_cancel POST": ("evaluation:run:cancelled",),
+    "report_measure_again POST": ("evaluation:labels:reviewed",),
     "report_file POST": ("evaluation:report:downloaded",),
     "api:testing_sessions POST": ("testing:session:opened",),
     "api:testing_scores POST": ("testing:set:scored",),
@@ -146,6 +147,7 @@ NOTHING: dict[str, str] = {
     "mfa_download_recovery_codes POST": "Answers what GET answers: one's own codes, which are not changed.",
     "search_new POST": "A draft is the officer's alone, and nothing is searched with it: the request is the act.",
     "search_edit POST": "As search_new; what was submitted or refused from here is looked at in tests of the request.",
+    "report_labels POST": "One verdict of many: the pair was shown under an entry, and all verdicts together are one when they count.",
     "api:requests POST": "As search_new.",
     "api:request PATCH": "As search_new.",
     "api:probe PUT": "As search_new: faces are found, and nothing is embedded.",
@@ -201,7 +203,9 @@ COMMANDS_OF_NOTHING: dict[str, str] = {
     "sequencer": "A process that gives entries their places.",
     "signer": "A process that signs the tree.",
     "verifier": "Writes the verifier, which is public.",
-    "witness": "A process that asks witnesses.",
+    "witness": "Writes the witness of the oversight board as one file.",
+    "witness_client": "A process that asks witnesses; what follows when they are gone is an entry each time.",
+    "evaluator": "Writes the program that computes a report again, which is public.",
 }
 
 SEEN = run.HOME / "acts-seen"
