@@ -19,7 +19,7 @@ from audit.evaluation_progress import progress
 from audit.models import Evaluation
 from audit.views.run_forms import EvaluationForm
 from core import access
-from core.exceptions import Conflict, Invalid
+from core.exceptions import Invalid
 from core.models import User
 from core.person_roles import Permission
 from core.views.requests import person
@@ -100,12 +100,8 @@ def run_cancel(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
 
 def _act(request: HttpRequest, run_id: uuid.UUID, act: Callable[..., None], said: str) -> HttpResponse:
     evaluation = evaluations.find(run_id)
-    try:
-        act(by=person(request), evaluation=evaluation)
-    except Conflict as error:
-        messages.error(request, error.sentence)
-    else:
-        messages.success(request, said)
+    act(by=person(request), evaluation=evaluation)
+    messages.success(request, said)
     return redirect("evaluation_run", run_id=evaluation.pk)
 
 

@@ -29,7 +29,7 @@ TABLE: Final[dict[str, Row]] = {
     "evaluation_pause": page(custodian=405),
     "evaluation_pause POST": page(custodian=302),
     "evaluation_resume": page(custodian=405),
-    "evaluation_resume POST": page(custodian=302),
+    "evaluation_resume POST": page(custodian=409),
     "evaluation_cancel": page(custodian=405),
     "evaluation_cancel POST": page(custodian=302),
     "api:benchmark_sets": api(200),
