@@ -117,7 +117,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "api:evaluation_run_pause POST": ("evaluation:run:paused",),
     "api:evaluation_run_resume POST": ("evaluation:run:resumed",),
     "api:evaluation_run_cancel POST": ("evaluation:run:cancelled",),
-    "report_measure_again POST": ("evaluation:labels:reviewed",),
+    "report_measure_again POST": ("evaluation:run:requested",),
     "report_file POST": ("evaluation:report:downloaded",),
     "api:testing_sessions POST": ("testing:session:opened",),
     "api:testing_scores POST": ("testing:set:scored",),
