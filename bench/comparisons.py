@@ -35,7 +35,7 @@ _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 
 def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
-    images, rounds, shared, whole = (6_000, 3, 4_000, 10_000) if quick else (40_000, 7, 10_000, 100_000)
+    images, rounds, shared, whole = (6_000, 3, 4_000, 10_000) if quick else (100_000, 7, 10_000, 100_000)
     say(f"comparisons: {rounds} rounds of one row of blocks of {images} images")
     found = _process("rounds", images, rounds)
     say("comparisons: one worker and two")

@@ -30,7 +30,7 @@ from audit.fairness.scores import BINS, GRID_STEP, SCALE, ComparisonError, Float
 BLOCK = 2048  # images per side of a block: 16 MiB of float32 scores
 TILE = 65_536  # scores that are counted at once, so that they stay in the processor's cache
 PAIRS_PER_CHUNK = 250_000_000
-TAIL = 200_000
+TAIL = 100_000
 MAX_COHORTS = 120  # 7,260 pairs of cohorts: their histograms take some 0.4 GB
 MAX_IMAGES_PER_PERSON = 4096
 MAX_ERROR_PAIRS = 20_000_000  # pairs of people with a false match at one threshold: 240 MB
