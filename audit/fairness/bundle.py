@@ -141,8 +141,10 @@ def _described(found: Comparisons, name: str, arrays: Arrays) -> dict[str, Any]:
 
 
 def _histogram(found: Histogram, name: str, arrays: Arrays) -> int:
-    arrays[name] = found.counts
-    return found.first
+    # Merged from chunks or counted at once: the same counts are the same bytes.
+    trimmed = Histogram.of(found.dense())
+    arrays[name] = trimmed.counts
+    return trimmed.first
 
 
 def _comparisons(described: Mapping[str, Any], name: str, arrays: Arrays) -> Comparisons:

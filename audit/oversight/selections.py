@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from audit.log import journal, storage, verifier_keys
+from audit.log import events, journal, storage, verifier_keys
 from audit.log.checkpoint import VerifierKey
 from audit.log.merkle import Prover
 from audit.log.selection import CHECKPOINT_NAME, CSV_NAME, JSON_NAME, Row, as_csv, as_json
@@ -58,6 +59,8 @@ def export(*, by: User, which: Filter) -> tuple[uuid.UUID, Iterator[bytes]]:
     if latest is None:
         raise Unavailable("Nothing is signed yet. Start the sequencer and the signer, or try again.")
     size, note = latest
+    if which.type and re.fullmatch(events.CODE, which.type) is None:
+        raise Invalid("There is no such event. Take its name from docs/reference/events.md.", {"event": ["Unknown."]})
     places = entries.places(which, start=log.base, end=log.base + size, most=MOST + 1)
     indices = [place - log.base for place in places]
     if len(indices) > MOST:

@@ -262,3 +262,12 @@ def test_a_script_takes_a_selection_and_the_whole_log(cast: Cast, board: Client,
         (tmp_path / "file.zip").write_bytes(b"".join(answer))
         assert main(["--key", str(verifier_keys.published()[0]), *more, str(tmp_path / "file.zip")]) == 0
     assert entries("log:selection:exported")[0]["role"] == "auditor"
+
+
+@pytest.mark.parametrize("typed", [":", "Search", "search request", "é"])
+def test_an_event_that_cannot_be_one_is_refused_with_a_sentence(cast: Cast, board: Client, typed: str) -> None:
+    del board
+    answer = Api().as_(cast.axel)("POST", "/log/selection/", {"type": typed})
+    assert answer.status_code == 422
+    assert "no such event" in answer.json()["sentence"]
+    assert not entries("log:selection:exported")
