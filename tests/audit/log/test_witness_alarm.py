@@ -84,8 +84,7 @@ def test_a_signer_that_was_restored_with_its_database_is_told_by_the_witnesses(s
 
     site.grow(3)
     site.cosign()
-    name = verifier_keys.published()[0].name
-    known = outside.asking(site.policy)
+    known = outside.asking(site.policy)(verifier_keys.published())
     assert [(earlier.what, earlier.checkpoint.size) for earlier in known] == [
         (f"the witness w{number}", 3) for number in range(3)
     ]
