@@ -94,7 +94,7 @@ def test_a_threshold_is_adopted_by_two_people_and_said_beside_the_candidates(
     assert {one.name for one in found.cohorts}
     assert "says nothing about real ones" in found.watermark
     assert found.searches == "", "without a gallery there is nothing to predict"
-    small, large = measured.of(request, 50), measured.of(request, 10_000_000)
+    small, large = measured.of(request, 2), measured.of(request, 10_000_000)
     assert small is not None
     assert "photos" in small.seen
     assert large is not None
