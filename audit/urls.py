@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.views import browser, tiles
+from audit.views import absence, browser, tiles
 
 urlpatterns = [
     path("", browser.entry_list, name="log_entries"),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("<int:number>/tile/<path:path>", tiles.HashTileView.as_view(), name="log_numbered_tile"),
     path("selection.zip", browser.selection, name="log_selection"),
     path("log.zip", browser.whole_log, name="log_whole"),
+    path("absence", absence.absence_page, name="log_absence"),
     path("health", browser.health_page, name="log_health"),
     path("check", browser.check_page, name="log_check"),
     path("glasscase-verify.pyz", browser.verifier, name="log_verifier"),

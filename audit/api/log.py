@@ -11,9 +11,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.log import events
-from audit.oversight import entries, evidence, exports, health, opened, selections
-from audit.views.files import streamed
+from audit.log import absence, events
+from audit.oversight import absences, entries, evidence, exports, health, opened, selections
+from audit.views.files import ENTRY_TYPE, streamed
 from core.access import SIGNED_IN, Access
 from core.api.schema import operation
 from core.api.views import Files, View, binary
@@ -156,6 +156,30 @@ class Selection(Files):
     def post(self, request: Request) -> HttpResponseBase:
         made, pieces = selections.export(by=self.person, which=entries.Filter(**self.given(EntriesChosen)))
         return streamed(pieces, f"glasscase-selection-{str(made)[:8]}.zip")
+
+
+class AbsenceAsked(serializers.Serializer):
+    """A case number, and the entries among which its searches are looked for: all signed ones when left out."""
+
+    number = serializers.CharField(max_length=absence.LONGEST_NUMBER)
+    first = serializers.IntegerField(required=False, min_value=0, max_value=_LARGEST_INDEX, help_text="Entry number.")
+    last = serializers.IntegerField(required=False, min_value=0, max_value=_LARGEST_INDEX, help_text="Entry number.")
+
+
+class Absence(Files):
+    """Which entries are for a case, and that no other is."""
+
+    access = Access.having(Permission.SAMPLE_SEARCHES)
+
+    @operation(
+        "state_absence",
+        "A statement for one case number, for `glasscase-verify --absence`. That it was made is in the log.",
+        takes=AbsenceAsked,
+        media_type="application/json",
+    )
+    def post(self, request: Request) -> HttpResponse:
+        stated = absences.state(by=self.person, **self.given(AbsenceAsked))
+        return binary(stated.encode(), ENTRY_TYPE, absences.file_name(stated))
 
 
 class WholeLog(Files):

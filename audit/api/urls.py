@@ -25,6 +25,7 @@ urlpatterns = [
     path("evaluation-runs/<uuid:run_id>/pause/", runs.EvaluationRunPause.as_view(), name="evaluation_run_pause"),
     path("evaluation-runs/<uuid:run_id>/resume/", runs.EvaluationRunResume.as_view(), name="evaluation_run_resume"),
     path("evaluation-runs/<uuid:run_id>/cancel/", runs.EvaluationRunCancel.as_view(), name="evaluation_run_cancel"),
+    path("log/absence/", log.Absence.as_view(), name="log_absence"),
     path("log/selection/", log.Selection.as_view(), name="log_selection"),
     path("log/export/", log.WholeLog.as_view(), name="log_export"),
     path("requests/<uuid:request_id>/court-links/", court.CourtLinks.as_view(), name="court_links"),

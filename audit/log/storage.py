@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 
@@ -119,13 +119,12 @@ def signed_checkpoint(
     Whoever has the signer's database password, but not its key, can record a note; it is passed over here.
     """
     trusted = verifier_keys.published() if keys is None else list(keys)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT size, note FROM log.checkpoint WHERE origin = coalesce(%s, (SELECT max(number) FROM log.origin))"
-            " ORDER BY size DESC, at DESC LIMIT 50",
-            [of.number if of else None],
-        )
-        for size, note in cursor:
+    number = (of or origin(connection)).number
+    # Page by page, however many others were recorded above it: that must not hide it.
+    last: tuple[int, Any] = (MAX_SIZE, "infinity")
+    while rows := connection.execute(_NOTES, [number, *last, _PAGE]).fetchall():
+        for size, at, note in rows:
+            last = (int(size), at)
             with contextlib.suppress(NoteError):
                 if open_checkpoint(str(note).encode(), trusted).checkpoint.size == size:
                     return int(size), str(note).encode()
@@ -160,6 +159,10 @@ def cosigned_checkpoint(
 _SIZES_COSIGNED: Final = (
     "SELECT size FROM log.cosignature WHERE origin = %s AND witness = ANY(%s) AND size < %s GROUP BY size"
     " HAVING count(DISTINCT witness) >= %s ORDER BY size DESC LIMIT %s"
+)
+_NOTES: Final = (
+    "SELECT size, at, note FROM log.checkpoint WHERE origin = %s AND (size, at) < (%s, %s::timestamptz)"
+    " ORDER BY size DESC, at DESC LIMIT %s"
 )
 _PAGE: Final = 20
 

@@ -70,5 +70,10 @@ def state(*, by: User | None, number: str, first: int | None = None, last: int |
     return Statement(origin, plain, first, last, {own.hash: own}, signatures)
 
 
+def file_name(stated: Statement) -> str:
+    """What the file of a statement is called: without the case number, which would end up in histories of downloads."""
+    return f"glasscase-{stated.first}-{stated.last}.absence.json"
+
+
 def _invalid(field: str, sentence: str) -> Invalid:
     return Invalid(sentence, {field: [sentence]})

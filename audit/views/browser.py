@@ -56,6 +56,7 @@ def entry_list(request: HttpRequest) -> HttpResponse:
         "newest": _query(request.GET, None) if before else None,
         "chosen": [(name, text) for name, text in request.GET.items() if text and name in form.fields],
         "most": selections.MOST,
+        "may_open": can_open_sealed(by),
     }
     return render(request, "audit/entries.html", context)
 

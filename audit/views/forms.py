@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
 
-from audit.log import events
+from audit.log import absence, events
 from audit.models import Evaluation
 from audit.oversight import court_links
 from audit.oversight.entries import Filter
@@ -121,6 +121,23 @@ class FilterForm(forms.Form):
             until=_midnight(data["until"] + timedelta(days=1)) if data["until"] else None,
             without_readings=data["without_readings"],
         )
+
+
+class AbsenceForm(ServiceForm):
+    """A case number, and the entries among which its searches are looked for."""
+
+    number = forms.CharField(
+        max_length=absence.LONGEST_NUMBER,
+        label="Case number",
+        help_text="However it is spelled: capitals, spaces and kinds of dashes do not matter.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    first = forms.IntegerField(
+        required=False, min_value=0, label="First entry", help_text="Empty: the first of the log."
+    )
+    last = forms.IntegerField(
+        required=False, min_value=0, label="Last entry", help_text="Empty: the last one that is signed."
+    )
 
 
 class CourtLinkForm(ServiceForm):

@@ -185,6 +185,7 @@ VISITS = [
     Visit("court-receipts", _nobody, _court, "Receipts of one search"),
     Visit("court-ended", _nobody, lambda w: reverse("court_receipts", args=["A" * 43]), "Not found", status=404),
     Visit("log-health", _olivia, _address("log_health"), "State of the log"),
+    Visit("log-absence", _bea, _address("log_absence"), "A case without a search"),
     Visit("log-check", _olivia, _address("log_check"), "Checking the log"),
     Visit("not-allowed", _olivia, _address("approvals"), "Not allowed", status=403),
     Visit("not-found", _olivia, lambda w: "/nothing/here/", "Not found", status=404),

@@ -147,6 +147,8 @@ TABLE: dict[str, Row] = {
     "api:lead_rates": _for(200, "board", "auditor"),
     "api:log_health": api(200),
     "api:log_entries": _for(200, "board", "auditor"),
+    "api:log_absence": _for(405, "board"),
+    "api:log_absence POST": _for(422, "board"),
     "api:log_selection": _for(405, "board", "auditor"),
     "api:log_selection POST": _for(503, "board", "auditor"),
     "api:log_export": _for(405, "board", "auditor"),

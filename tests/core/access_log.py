@@ -43,6 +43,8 @@ TABLE: Final[dict[str, Row]] = {
     "court_verifier": page(404, anonymous=404),
     "court_receipt": page(404, anonymous=404),
     "court_entry": page(404, anonymous=404),
+    "log_absence": page(board=200),
+    "log_absence POST": page(board=422),
     "log_health": page(200),
     "log_check": page(200),
     "log_verifier": page(200),

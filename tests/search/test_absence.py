@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from audit.log import absence, case_tags, rsa, verifier_keys
 from audit.log.absence import Statement
@@ -106,6 +107,26 @@ def test_only_the_board_states_and_only_what_is_signed(stage: Stage, log_at_work
     ):
         with pytest.raises(Invalid):
             absences.state(by=stage.cast.bea, **{"number": "2024-00009", **wrong})
+
+
+def test_the_board_makes_a_statement_on_a_page_and_nobody_learns_the_number_from_its_name(
+    stage: Stage, log_at_work: None, entries: Any
+) -> None:
+    stage.done()
+    client, other = Client(), Client()
+    client.force_login(stage.cast.bea)
+    other.force_login(stage.cast.olivia)
+    wrong = client.post("/log/absence", {"number": NUMBER, "first": "3", "last": "2"})
+    assert wrong.status_code == 422
+    assert "comes before the last one" in wrong.content.decode()
+    assert entries("log:absence:stated") == []
+    answer = client.post("/log/absence", {"number": NUMBER, "last": "5"})
+    assert answer.status_code == 200
+    assert "attachment" in answer["Content-Disposition"]
+    assert NUMBER not in answer["Content-Disposition"]
+    assert Statement.parse(answer.content) == absences.state(by=stage.cast.bea, number=NUMBER, last=5)
+    assert len(entries("log:absence:stated")) == 2
+    assert other.post("/log/absence", {"number": NUMBER}).status_code == 403
 
 
 def test_who_has_the_database_and_not_the_key_store_cannot_tell_which_case_an_entry_is_for(

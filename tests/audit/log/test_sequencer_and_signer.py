@@ -198,6 +198,26 @@ def test_a_note_without_a_right_signature_is_passed_over_and_signed_again(as_rol
         assert storage.latest_checkpoint(app, [one.key])[0] == 3  # type: ignore[index]
 
 
+def test_however_many_notes_without_a_signature_are_recorded_the_signed_one_is_found(
+    as_role: Open, tmp_path: Path
+) -> None:
+    app, own, signing = as_role("app"), as_role("sequencer"), as_role("signer")
+    with open_signer(tmp_path / "signer", ORIGIN) as one:
+        append(app, 2)
+        sequencer.step(own)
+        one.step(signing)
+        append(app, 1)
+        sequencer.step(own)
+        size, root = head(app)
+        text = signer.Checkpoint(ORIGIN, size, root).text
+        for number in range(120):
+            note = f"{text}\n\u2014 {ORIGIN} {number:03}{'A' * 89}\n"
+            signing.execute("INSERT INTO log.checkpoint (size, root, note) VALUES (%s, %s, %s)", [size, root, note])
+        found = storage.signed_checkpoint(app, [one.key])
+    assert found is not None
+    assert found[0] == 2
+
+
 @pytest.mark.parametrize("part", ["size", "root"])
 def test_a_note_that_says_something_else_than_its_row_is_refused(as_role: Open, tmp_path: Path, part: str) -> None:
     app, own, signing = as_role("app"), as_role("sequencer"), as_role("signer")
