@@ -23,7 +23,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from core.database import connect, connect_superuser
-from tests import kits, run
+from tests import brokers, kits, run
 
 _numbers = itertools.count()
 
@@ -157,3 +157,20 @@ def chromium() -> str:
             )
         pytest.skip("no Chromium on PATH; on Debian: apt-get install chromium")
     return found
+
+
+@pytest.fixture
+def redis(database: kits.Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A Redis of the test's own on loopback, with a password, that this process and its workers have as broker; its URL.
+
+    Without a redis-server the test skips, and fails where GLASSCASE_REQUIRE_REDIS is set.
+    """
+    program = shutil.which("redis-server")
+    if program is None:
+        if os.environ.get("GLASSCASE_REQUIRE_REDIS"):
+            pytest.fail("GLASSCASE_REQUIRE_REDIS is set and there is no redis-server; on Debian: apt-get install it")
+        pytest.skip("no redis-server on PATH; on Debian: apt-get install redis-server")
+    with brokers.redis(program, tmp_path) as url:
+        monkeypatch.setenv("CELERY_BROKER_URL", url)
+        with brokers.sending_to(url):
+            yield url

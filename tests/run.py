@@ -21,7 +21,7 @@ _PREFIX = "gct-"
 # there is enough of it: a database is cloned ten times as fast there as on many disks.
 _MEMORY, _DISK = Path("/dev/shm"), Path("/tmp")
 _ENOUGH_MEMORY = 4 * 1024**3
-_KEPT = {"GLASSCASE_FACES", "GLASSCASE_REQUIRE_BROWSER", "GLASSCASE_TEST_HOME"}
+_KEPT = {"GLASSCASE_FACES", "GLASSCASE_REQUIRE_BROWSER", "GLASSCASE_REQUIRE_REDIS", "GLASSCASE_TEST_HOME"}
 BUFFERS_MB = 128
 
 

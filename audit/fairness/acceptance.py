@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeVar
 
 from audit.fairness.cohorts import UNKNOWN
 from audit.fairness.evaluation import Result
+from audit.fairness.evidence import EVERYBODY
+from audit.fairness.identification import SearchRates
 from audit.fairness.rates import CohortRates, Rate
 from audit.fairness.wording import counted, one_in
 
@@ -28,6 +30,7 @@ STATISTICS = {
     "fnmr": "false-non-match rate",
     "tpr": "true-positive rate",
     "fte": "rate of failures to extract",
+    "fpir": "false-positive identification rate",
 }
 SCOPES = ("cohorts", "overall")
 EVIDENCE = ("point", "bound")
@@ -42,13 +45,16 @@ class PolicyError(ValueError):
 @dataclass(frozen=True)
 class Rule:
     """One limit. `evidence` "point": the rate itself; "bound": its whole 95 % interval must be on the right side.
-    `zero_errors` says which bound counts where there is no error: "people" (conservative) or "pairs"."""
+    `zero_errors` says which bound counts where there is no error: "people" (conservative) or "pairs".
+    `templates`: of an "fpir" rule, the size of gallery that it must hold in; measured at the evaluation's threshold in
+    the smallest evaluation edition that has as many."""
 
     statistic: str
     scope: str  # each of the "cohorts", or "overall"
     evidence: str
     limit: float  # at most; for tpr at least
     zero_errors: str
+    templates: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,13 +138,16 @@ def _rule(fields: _Fields) -> Rule:
     limit = fields.get("at_least" if statistic == "tpr" else "at_most", float)
     scope, evidence = fields.get("scope", str), fields.get("evidence", str)
     zero_errors = fields.get("zero_errors", str) if "zero_errors" in fields.rest else "people"
+    templates = fields.get("templates", int) if statistic == "fpir" else 0
     fields.finish()
     if statistic not in STATISTICS or not 0 < limit < 1:
         raise PolicyError(f"{fields.where}: unknown statistic, or a limit that is not between 0 and 1.")
     for value, allowed in ((scope, SCOPES), (evidence, EVIDENCE), (zero_errors, ZERO_ERRORS)):
         if value not in allowed:
             raise PolicyError(f'{fields.where}: "{value}" is none of: {", ".join(allowed)}.')
-    return Rule(statistic, scope, evidence, limit, zero_errors)
+    if statistic == "fpir" and templates < 1:
+        raise PolicyError(f"{fields.where}: a gallery has at least one template.")
+    return Rule(statistic, scope, evidence, limit, zero_errors, templates)
 
 
 def judge(result: Result, policy: Policy, age_days: int = 0) -> Verdict:
@@ -158,9 +167,14 @@ def judge(result: Result, policy: Policy, age_days: int = 0) -> Verdict:
 
 
 def _apply(rule: Rule, result: Result, policy: Policy) -> Iterator[tuple[Outcome, str]]:
+    edition: _Edition = {}
+    if rule.statistic == "fpir":
+        edition = _edition(rule, result)
+        if not edition:
+            yield NOT_SHOWN, _no_edition(rule, result)
+            return
     if rule.scope == "overall":
-        overall = result.overall
-        yield _hold(rule, "All people together", _statistic(overall, rule.statistic, None), policy.minimum_people)
+        yield _hold(rule, "All people together", _statistic(rule, result.overall, edition), policy.minimum_people)
         return
     if not any(len(division.known) > 1 for division in result.divisions):
         yield NOT_SHOWN, "The benchmark set does not divide people into at least two known cohorts."
@@ -172,13 +186,37 @@ def _apply(rule: Rule, result: Result, policy: Policy) -> Iterator[tuple[Outcome
                 f"{counts[UNKNOWN]} of {sum(counts.values())} people have no known cohort ({division.axis}).",
             )
         for name in division.known:
-            yield _hold(rule, name, _statistic(division.rates, rule.statistic, name), policy.minimum_people)
+            rate = _statistic(rule, division.rates, edition, division.axis, name)
+            yield _hold(rule, name, rate, policy.minimum_people)
 
 
-def _statistic(rates: CohortRates, statistic: str, cohort: str | None) -> Rate:
-    if statistic == "fmr":
+_Edition = dict[tuple[str, str], SearchRates]  # (division, cohort) -> what its searches of one edition returned
+
+
+def _edition(rule: Rule, result: Result) -> _Edition:
+    """The searches of the smallest edition that is as large as the rule asks; empty when none is."""
+    large = [one for one in result.searches if one.templates >= rule.templates]
+    if not large:
+        return {}
+    name = min(large, key=lambda one: one.templates).edition
+    return {(one.division, one.cohort): one for one in large if one.edition == name}
+
+
+def _no_edition(rule: Rule, result: Result) -> str:
+    needed = f"the {STATISTICS[rule.statistic]} must be measured with {counted(rule.templates, 'template')} enrolled"
+    if not result.searches:
+        return f"No gallery was searched, because pairs or scores were given; {needed}."
+    largest = max(one.templates for one in result.searches)
+    return f"The largest gallery that was searched had {counted(largest, 'template')}; {needed}."
+
+
+def _statistic(rule: Rule, rates: CohortRates, edition: _Edition, division: str = "", cohort: str = "") -> Rate:
+    """The rate that a rule limits, of a cohort of a division or of everybody."""
+    if rule.statistic == "fpir":
+        return edition[division, cohort or EVERYBODY].fpir[0].rate
+    if rule.statistic == "fmr":
         return rates.within(cohort) if cohort else rates.all_fmr
-    if statistic == "fte":
+    if rule.statistic == "fte":
         return rates.fte[cohort] if cohort else rates.all_fte
     return rates.fnmr[cohort] if cohort else rates.all_fnmr
 
@@ -214,4 +252,5 @@ def _hold(rule: Rule, who: str, rate: Rate, minimum_people: int) -> tuple[Outcom
 def _limit(rule: Rule) -> str:
     if rule.statistic == "tpr":
         return f"at least {100 * rule.limit:g} %"
-    return f"at most {one_in(rule.limit)}"
+    gallery = f" in a gallery of {rule.templates:,} templates" if rule.templates else ""
+    return f"at most {one_in(rule.limit)}{gallery}"

@@ -24,12 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def worker(database: Any) -> Iterator[subprocess.Popen[bytes]]:
+def worker(database: Any, queues: str = "search,default,evaluation") -> Iterator[subprocess.Popen[bytes]]:
     """A worker with one pool process, in a process group of its own; what is left of it is killed at the end."""
     command = [sys.executable, "-m", "celery", "-A", "core.celery:app", "worker", "--include", "tests.core.worker_jobs"]
     with (database.home / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [*command, "--concurrency", "1", "--queues", "search,default,evaluation", "--loglevel", "INFO"],
+            [*command, "--concurrency", "1", "--queues", queues, "--loglevel", "INFO"],
             cwd=ROOT,
             env={**database.environment, "GLASSCASE_JOB_STALE_SECONDS": "2"},
             stdout=log,

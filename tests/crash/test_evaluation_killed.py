@@ -18,6 +18,7 @@ from audit.models import Evaluation
 from core import jobs
 from core.faces import registry
 from core.models import Job
+from tests import brokers
 from tests.core.log_entries import entries
 from tests.core.test_jobs_worker import kill, worker
 from tests.crash import evaluating
@@ -100,27 +101,55 @@ def test_a_killed_evaluation_repeats_no_finished_chunk_and_gives_the_same_bytes(
             assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+def shared_by_two_workers_of_which_one_is_killed(database: Any, cast: Any, photos: Path, out: Path) -> Evaluation:
+    """With the real face model: an evaluation that has come to its end although a worker was killed in the middle."""
+    with worker(database) as first, worker(database):
+        evaluation = started(cast, photos, out, "cohort", here=False)
+        wait_until(lambda: evaluation.chunks.filter(runs__gt=0).count() >= 3, 240)
+        kill(first)
+        finished = dict(evaluation.chunks.exclude(done_at=None).values_list("id", "runs"))
+        finish(evaluation)
+    runs = dict(evaluation.chunks.values_list("id", "runs"))
+    assert finished == {one: runs[one] for one in finished}, "a finished chunk was done again"
+    assert all(count >= 1 for count in runs.values())
+    assert set(Job.objects.values_list("queue", flat=True)) == {"evaluation"}
+    assert len(entries("evaluation:report:published")) == 1
+    return evaluation
+
+
+def finish(evaluation: Evaluation) -> None:
+    def ended() -> bool:
+        jobs.reconcile()
+        evaluation.refresh_from_db()
+        return evaluation.state != "running"
+
+    wait_until(ended, 240)
+    assert (evaluation.state, evaluation.problem) == ("published", "")
+
+
 @pytest.mark.slow
 def test_two_workers_share_an_evaluation_and_one_may_be_killed(
     database: Any, cast: Any, settings: Any, tmp_path: Path, portraits: Any
 ) -> None:
-    """On the embedded broker, with the real face model and photos."""
+    """On the embedded broker."""
     settings.GLASSCASE_JOB_STALE_SECONDS = 2
-    with worker(database) as first, worker(database):
-        evaluation = started(cast, portraits(60, 2), tmp_path / "report", "cohort", here=False)
-        wait_until(lambda: evaluation.chunks.filter(runs__gt=0).count() >= 3, 240)
-        kill(first)
-        finished = dict(evaluation.chunks.exclude(done_at=None).values_list("id", "runs"))
+    shared_by_two_workers_of_which_one_is_killed(database, cast, portraits(60, 2), tmp_path / "report")
 
-        def ended() -> bool:
-            jobs.reconcile()
-            evaluation.refresh_from_db()
-            return evaluation.state != "running"
 
-        wait_until(ended, 240)
-    assert (evaluation.state, evaluation.problem) == ("published", "")
-    assert set(Job.objects.values_list("queue", flat=True)) == {"evaluation"}
-    runs = dict(evaluation.chunks.values_list("id", "runs"))
-    assert finished == {one: runs[one] for one in finished}, "a finished chunk was done again"
-    assert all(count >= 1 for count in runs.values())
-    assert len(entries("evaluation:report:published")) == 1
+@pytest.mark.slow
+def test_on_redis_two_workers_one_of_them_killed_give_the_bytes_of_the_embedded_broker(
+    database: Any, cast: Any, settings: Any, tmp_path: Path, portraits: Any, redis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.GLASSCASE_JOB_STALE_SECONDS = 2
+    photos = portraits(60, 2)
+    shared_by_two_workers_of_which_one_is_killed(database, cast, photos, tmp_path / "redis")
+    assert "glasscase" not in (database.home / "worker.log").read_text().split("transport:")[1].split()[0]
+
+    monkeypatch.delenv("CELERY_BROKER_URL")
+    with brokers.sending_to(settings.DATABASE_BROKER_URL), worker(database):
+        embedded = started(cast, photos, tmp_path / "embedded", "cohort", here=False)
+        finish(embedded)
+    names = [name for name in evaluations.files(embedded) if name != "run.json"]
+    assert "rerun.zip" in names
+    for name in names:
+        assert (tmp_path / "redis" / name).read_bytes() == (tmp_path / "embedded" / name).read_bytes(), name

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from audit.fairness.acceptance import Policy, PolicyError, judge, load_policy
+from audit.fairness.acceptance import Policy, PolicyError, Verdict, judge, load_policy
 from audit.fairness.evaluation import Division, Result
 from audit.fairness.evidence import Parameters
+from audit.fairness.identification import FpirAt, SearchRates
 from audit.fairness.rates import CohortRates, Rate, Threshold
 
 
@@ -128,7 +130,75 @@ def test_an_overall_rule_looks_at_everybody(tmp_path: Path) -> None:
     assert judge(result(f=(fmr(5), fnmr(0))), own).reasons[0].startswith("All people together: 5 errors in 44,850")
 
 
-@pytest.mark.parametrize("name", ["demo", "statutory"])
+FPIR = 'statistic = "fpir"\nscope = "cohorts"\nevidence = "bound"\nat_most = 0.1\ntemplates = 100\n'
+
+
+def searched(templates: int, **cohorts: Rate) -> list[SearchRates]:
+    """Searches of an edition at the evaluation's threshold: of everybody and of each cohort."""
+    total = Rate(sum(r.errors for r in cohorts.values()), sum(r.trials for r in cohorts.values()), 600, 600)
+    rates = [("", "everybody", total), *(("sex", name, rate) for name, rate in cohorts.items())]
+    return [
+        SearchRates(f"{templates} people", templates, templates, *who, (FpirAt(500_000, rate),), (), (), None)
+        for *who, rate in rates
+    ]
+
+
+def test_a_limit_on_searches_decides_three_ways_in_the_edition_that_is_just_large_enough(tmp_path: Path) -> None:
+    own = policy(tmp_path, FPIR)
+    fine = result(f=(fmr(5), fnmr(1)), m=(fmr(5), fnmr(1)))
+
+    def verdict(f: Rate, m: Rate) -> Verdict:
+        # Smaller galleries return fewer people and larger ones more: neither is what the rule asks for.
+        others = [*searched(50, f=fnmr(0), m=fnmr(0)), *searched(400, f=fnmr(300), m=fnmr(300))]
+        return judge(replace(fine, searches=(*others, *searched(120, f=f, m=m))), own)
+
+    # Golden: Wilson's interval ends at 0.0967 for 19 of 300 and at 0.1006 for 20 of 300.
+    met = verdict(fnmr(10), fnmr(19))
+    assert (met.outcome, len(met.reasons)) == ("met", 2)
+    assert verdict(fnmr(10), fnmr(20)).outcome == "cannot be shown"
+    unclear = verdict(fnmr(10), fnmr(30))
+    assert unclear.outcome == "cannot be shown"
+    (reason,) = unclear.reasons
+    assert reason.startswith("m: 30 errors in 300, so between 1 in ")
+    assert reason.endswith(
+        "the false-positive identification rate must be at most 1 in 10 in a gallery of 100 templates "
+        "with 95 % confidence."
+    )
+    worse = verdict(fnmr(10), fnmr(60))
+    assert worse.outcome == "not met"
+    assert [one[:2] for one in worse.reasons] == ["m:"], "the worst cohort decides, and only it is named"
+    # Golden: where nobody was returned the bound is z^2 / (n + z^2), 0.1015 for 34 people and 0.0989 for 35.
+    short = verdict(fnmr(0, 34), fnmr(0, 35))
+    assert (short.outcome, len(short.reasons)) == ("cannot be shown", 1)
+    assert short.reasons[0].startswith("f: 0 errors in 34")
+    assert verdict(fnmr(0, 35), fnmr(0, 35)).outcome == "met"
+    assert "rests on 19 people; 20 are needed" in verdict(fnmr(0, 19), fnmr(0, 35)).reasons[0]
+
+
+def test_a_limit_on_searches_of_everybody_looks_at_no_cohort(tmp_path: Path) -> None:
+    own = policy(tmp_path, FPIR.replace("cohorts", "overall"))
+    one = replace(result(f=(fmr(5), fnmr(1))), searches=tuple(searched(100, f=fnmr(0), m=fnmr(150))))
+    found = judge(one, own)
+    assert (found.outcome, found.reasons[0][:39]) == ("not met", "All people together: 150 errors in 600,")
+
+
+def test_a_rate_of_searches_that_were_not_made_cannot_be_shown(tmp_path: Path) -> None:
+    own = policy(tmp_path, FPIR)
+    fine = result(f=(fmr(5), fnmr(1)), m=(fmr(5), fnmr(1)))
+    needed = "the false-positive identification rate must be measured with 100 templates enrolled."
+    none = judge(fine, own)
+    assert (none.outcome, none.reasons) == (
+        "cannot be shown",
+        (f"No gallery was searched, because pairs or scores were given; {needed}",),
+    )
+    small = judge(replace(fine, searches=tuple(searched(99, f=fnmr(0), m=fnmr(0)))), own)
+    assert (small.outcome, small.reasons) == (
+        "cannot be shown",
+        (f"The largest gallery that was searched had 99 templates; {needed}",),
+    )
+
+
+@pytest.mark.parametrize("name", ["demo", "identification", "statutory"])
 def test_the_policies_that_come_with_the_product_load(name: str) -> None:
     found = load_policy(name)
     assert found.code == name
@@ -144,6 +214,9 @@ def test_the_policies_that_come_with_the_product_load(name: str) -> None:
         (BOUND + "at_least = 0.5\n", "mean nothing: at_least"),
         (BOUND.replace("at_most = 0.001\n", ""), 'needs "at_most"'),
         ("oops", "cannot be read"),
+        (FPIR.replace("templates = 100\n", ""), 'needs "templates"'),
+        (FPIR.replace("100", "0"), "at least one template"),
+        (BOUND + "templates = 100\n", "mean nothing: templates"),
     ],
 )
 def test_a_malformed_policy_is_refused(tmp_path: Path, rule: str, sentence: str) -> None:
@@ -153,5 +226,5 @@ def test_a_malformed_policy_is_refused(tmp_path: Path, rule: str, sentence: str)
 
 @pytest.mark.parametrize("name", ["none", "../demo", ""])
 def test_an_unknown_policy_is_refused(name: str) -> None:
-    with pytest.raises(PolicyError, match="there are: demo, statutory"):
+    with pytest.raises(PolicyError, match="there are: demo, identification, statutory"):
         load_policy(name)
