@@ -28,7 +28,7 @@ from audit.fairness.partials import ErrorPairs, Kept, Partial
 from audit.fairness.scores import BINS, GRID_STEP, SCALE, ComparisonError, Floats, Histogram, Ints, integer_scores
 
 BLOCK = 2048  # images per side of a block: 16 MiB of float32 scores
-TILE = 65_536  # scores that are counted at once, so that they stay in the processor's cache
+TILE = 65_536  # scores that are counted at once: 1.1 MiB with what becomes of them
 PAIRS_PER_CHUNK = 250_000_000
 TAIL = 100_000
 MAX_COHORTS = 120  # 7,260 pairs of cohorts: their histograms take some 0.4 GB
@@ -37,7 +37,7 @@ MAX_ERROR_PAIRS = 20_000_000  # pairs of people with a false match at one thresh
 _STEPS = np.float32(SCALE // GRID_STEP)
 # A pair is at or above a multiple of the step iff score x 10^6 >= it - 0.5: half a millionth is 0.005 of a step.
 _SHIFT = np.float32(SCALE // GRID_STEP + 0.5 / GRID_STEP)
-_SETTLE = 256  # pairs computed again at once: 2 MiB of float64, which stays in the cache
+_SETTLE = 64  # pairs computed again at once: 0.8 MiB in all, which stays in the cache
 _SLACK = 8192
 
 
@@ -230,8 +230,7 @@ class _Counting:
         self.highest = _Keeping(work.tail, self.margin)
         self.lowest = _Keeping(work.tail, self.margin)
         self.scores = np.empty(0, np.float32)
-        self.tile = np.empty(0, np.float32)
-        self.bins = np.empty(0, np.intp)
+        self.tile = _Tile()
 
     def block(self, left: Floats, first: int, last: int, other_first: int, other_last: int) -> None:
         rows, columns = last - first, other_last - other_first
@@ -243,26 +242,24 @@ class _Counting:
             int(self.work.cohort_of[self.person_of[first]]),
             int(self.work.cohort_of[self.person_of[other_first]]),
         )
-        impostors = self._diagonal(scores, first, last, key[0]) if first == other_first else scores
-        counts = self._histogram(impostors)
+        found: Ints | None = None
+        if first == other_first:
+            counts = self._histogram(self._diagonal(scores, first, last, key[0]))
+        else:
+            counts, found = self.tile.count(scores, self._lowest())
         self.impostor[key] = self.impostor[key] + counts if key in self.impostor else counts
         self.highest.counted(counts)
-        self._find(scores, first, other_first)
+        self._find(scores, found, first, other_first)
 
     def _histogram(self, scores: Floats) -> Ints:
-        """Counts by GRID_STEP of scores in steps, tile by tile so that a tile stays in the cache."""
-        flat = scores.reshape(-1)
-        if self.tile.size < min(TILE, flat.size):
-            self.tile = np.empty(TILE, np.float32)
-            self.bins = np.empty(TILE, np.intp)
-        counts = np.zeros(BINS, np.int64)
-        for start in range(0, flat.size, TILE):
-            part = flat[start : start + TILE]
-            tile, bins = self.tile[: part.size], self.bins[: part.size]
-            np.add(part, _SHIFT, out=tile)
-            bins[:] = tile  # towards zero, and no score is below -1 by a whole step
-            counts += np.bincount(bins, minlength=BINS)
-        return counts
+        return self.tile.count(scores, None)[0]
+
+    def _lowest(self) -> np.float32 | None:
+        """The score in steps from which on a pair has to be looked at; None when none has to be. It only rises."""
+        floors = [threshold - self.margin for threshold in self.at]
+        if self.work.tail:
+            floors.append(self.highest.floor)
+        return np.float32((max(min(floors), -SCALE - 100) - 1) / GRID_STEP) if floors else None
 
     def _diagonal(self, scores: Floats, first: int, last: int, cohort: int) -> Floats:
         """Take out of a block on the diagonal what is not an impostor pair; count its genuine pairs."""
@@ -287,14 +284,12 @@ class _Counting:
         scores[~wanted] = -4 * _STEPS
         return impostors
 
-    def _find(self, scores: Floats, first: int, other_first: int) -> None:
-        """Pick the pairs of a block that are kept or counted exactly."""
-        floors = [threshold - self.margin for threshold in self.at]
-        if self.work.tail:
-            floors.append(self.highest.floor)
-        if not floors:
+    def _find(self, scores: Floats, found: Ints | None, first: int, other_first: int) -> None:
+        """Pick the pairs of a block that are kept or counted exactly; found: where to look (default: everywhere)."""
+        lowest = self._lowest()
+        if lowest is None:
             return
-        flat = np.flatnonzero(scores >= np.float32((max(min(floors), -SCALE - 100) - 1) / GRID_STEP))
+        flat = np.flatnonzero(scores >= lowest) if found is None else found[scores.reshape(-1)[found] >= lowest]
         if not len(flat):
             return
         left, right = np.divmod(flat, scores.shape[1])
@@ -360,6 +355,33 @@ class _Counting:
             self._kept(self.lowest),
             at,
         )
+
+
+class _Tile:
+    """Counts scores piece by piece, each of a size that stays in the processor's cache until all is done with it."""
+
+    def __init__(self) -> None:
+        self.shifted = np.empty(TILE, np.float32)
+        self.whole = np.empty(TILE, np.int32)  # float32 to int64 in one step is slower than by way of int32
+        self.bins = np.empty(TILE, np.intp)
+        self.mask = np.empty(TILE, np.bool_)
+
+    def count(self, scores: Floats, lowest: np.float32 | None) -> tuple[Ints, Ints]:
+        """Counts by GRID_STEP of scores in steps, and the places of those from `lowest` on (None: of none)."""
+        flat = scores.reshape(-1)
+        counts = np.zeros(BINS, np.int64)
+        places = [np.empty(0, np.int64)]
+        for start in range(0, flat.size, TILE):
+            part = flat[start : start + TILE]
+            shifted, whole, bins = (held[: part.size] for held in (self.shifted, self.whole, self.bins))
+            np.add(part, _SHIFT, out=shifted)
+            whole[:] = shifted  # towards zero, and no score is below -1 by a whole step
+            bins[:] = whole
+            counts += np.bincount(bins, minlength=BINS)
+            if lowest is not None:
+                mask = np.greater_equal(part, lowest, out=self.mask[: part.size])
+                places.append(np.flatnonzero(mask) + start)
+        return counts, np.concatenate(places)
 
 
 class _Keeping:
