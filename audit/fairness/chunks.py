@@ -242,14 +242,14 @@ class _Counting:
             int(self.work.cohort_of[self.person_of[first]]),
             int(self.work.cohort_of[self.person_of[other_first]]),
         )
-        found: Ints | None = None
+        places: Ints | None = None
         if first == other_first:
             counts = self._histogram(self._diagonal(scores, first, last, key[0]))
         else:
-            counts, found = self.tile.count(scores, self._lowest())
+            counts, places = self.tile.count(scores, self._lowest())
         self.impostor[key] = self.impostor[key] + counts if key in self.impostor else counts
         self.highest.counted(counts)
-        self._find(scores, found, first, other_first)
+        self._find(scores, places, first, other_first)
 
     def _histogram(self, scores: Floats) -> Ints:
         return self.tile.count(scores, None)[0]
@@ -284,12 +284,12 @@ class _Counting:
         scores[~wanted] = -4 * _STEPS
         return impostors
 
-    def _find(self, scores: Floats, found: Ints | None, first: int, other_first: int) -> None:
-        """Pick the pairs of a block that are kept or counted exactly; found: where to look (default: everywhere)."""
+    def _find(self, scores: Floats, places: Ints | None, first: int, other_first: int) -> None:
+        """Pick the pairs of a block that are kept or counted exactly; places: where to look (default: everywhere)."""
         lowest = self._lowest()
         if lowest is None:
             return
-        flat = np.flatnonzero(scores >= lowest) if found is None else found[scores.reshape(-1)[found] >= lowest]
+        flat = np.flatnonzero(scores >= lowest) if places is None else places[scores.reshape(-1)[places] >= lowest]
         if not len(flat):
             return
         left, right = np.divmod(flat, scores.shape[1])
