@@ -57,7 +57,12 @@ ARTICLE_12: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("(d)", "natural persons involved: who asked", "search:intent:filed", "requester"),
     ("(d)", "natural persons involved: who approved", "search:request:approved", "approver approval_proof"),
     ("(d)", "natural persons involved: who read the candidates", "search:candidates:viewed", "viewer"),
-    ("(d)", "who verified the results (Art. 14(5): at least two)", "search:review:concluded", "examiners outcome agreed"),
+    (
+        "(d)",
+        "who verified the results (Art. 14(5): at least two)",
+        "search:review:concluded",
+        "examiners outcome agreed",
+    ),
 )
 
 
