@@ -75,7 +75,7 @@ def _candidates(
     connection: psycopg.Connection, number: int, probe: Floats, longest: int, place: dict[uuid.UUID, int]
 ) -> list[tuple[int, int]]:
     found = connection.execute(
-        "SELECT template, score FROM evaluation.scan(%s, %s, 0, %s::halfvec, %s, %s)",
+        "SELECT template, score FROM evaluation.scan(%s, %s, 0, %s::halfvec, %s, %s, NULL)",
         [number, [_BATCH], HalfVector(probe).to_text(), -SCALE, longest],
     ).fetchall()
     return [(place[template], score) for template, score in found]

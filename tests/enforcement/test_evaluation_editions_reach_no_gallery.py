@@ -92,7 +92,7 @@ def test_the_scan_is_the_gates_scan_word_for_word(as_superuser: psycopg.Connecti
 def test_the_scan_of_an_operational_edition_finds_nobody(world: World) -> None:
     probe = HalfVector(world.faces[0]).to_text()
     rows = world.app.execute(
-        "SELECT * FROM evaluation.scan(%s, '{1,2,3}', 1, %s::halfvec, -1000000, 200)", [world.edition, probe]
+        "SELECT * FROM evaluation.scan(%s, '{1,2,3}', 1, %s::halfvec, -1000000, 200, NULL)", [world.edition, probe]
     ).fetchall()
     assert rows == []
 
@@ -101,7 +101,7 @@ def test_the_scan_of_an_operational_edition_finds_nobody(world: World) -> None:
     "statement",
     [
         "SELECT * FROM gallery.template",
-        "SELECT * FROM gallery.scan(1, '{1}', 1, '[1]', 1, 1)",
+        "SELECT * FROM gallery.scan(1, '{1}', 1, '[1]', 1, 1, NULL)",
         "SELECT * FROM gallery.editions()",
         "INSERT INTO evaluation.template SELECT * FROM gallery.template",
         "ALTER TABLE evaluation.template ATTACH PARTITION gallery.template_1 FOR VALUES IN (999)",

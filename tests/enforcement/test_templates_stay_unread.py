@@ -41,7 +41,7 @@ READS = (
     "TRUNCATE gallery.template",
     "INSERT INTO gallery.template_{edition} SELECT * FROM gallery.template",
     "INSERT INTO gallery.removed VALUES ({edition}, gen_random_uuid(), 1)",
-    "SELECT * FROM gallery.scan({edition}, '{{1}}', 1, '[1]', 1, 1)",
+    "SELECT * FROM gallery.scan({edition}, '{{1}}', 1, '[1]', 1, 1, NULL)",
     "SELECT gallery.half_of({edition}, gen_random_uuid())",
     "SELECT gallery.exists_still({edition}, gen_random_uuid())",
     "SELECT gate.unpack(decode('0000', 'hex'))",
@@ -251,25 +251,3 @@ def test_planner_settings_of_the_caller_do_not_change_what_is_found(world: World
     world.sign()
     found = world.candidates(world.app, world.view(filed.request)).candidates
     assert [candidate.template for candidate in found] == [world.rows[11][0]]
-
-
-def test_the_scan_keeps_its_parallel_workers_whatever_the_caller_sets(
-    world: World, as_role: Open, as_superuser: psycopg.Connection
-) -> None:
-    def launched() -> int:
-        row = as_superuser.execute(
-            "SELECT parallel_workers_launched FROM pg_stat_database WHERE datname = current_database()"
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
-
-    connection = as_role("app")
-    for setting in ("max_parallel_workers = 0", "max_parallel_workers_per_gather = 0", "enable_seqscan = off"):
-        connection.execute(f"SET {setting}")
-    before = launched()
-    for number in range(3):
-        filed = world.bound(world.faces[number])
-        world.execute(connection, filed)
-    connection.execute("SELECT pg_stat_force_next_flush()")
-    connection.execute("SELECT 1")
-    assert launched() > before

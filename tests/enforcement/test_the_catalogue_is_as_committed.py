@@ -134,7 +134,7 @@ def test_no_line_of_the_catalogue_breaks_a_rule_of_the_house(as_superuser: psyco
     [
         "GRANT ALL ON public.core_user TO {app}",
         "GRANT SELECT ON gallery.template TO {app}",
-        "GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer) TO {app}",
+        "GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer, bigint) TO {app}",
         "GRANT EXECUTE ON FUNCTION log.append_as_gate(text, jsonb) TO PUBLIC",
         "ALTER FUNCTION gate.execute(uuid, bytea) SET search_path = gate, public",
         "ALTER FUNCTION gate.execute(uuid, bytea) RESET search_path",
