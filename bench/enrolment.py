@@ -65,7 +65,7 @@ def _done(installation: Installation, *, quick: bool) -> tuple[dict[str, Any], P
 def _work(installation: Installation, chosen: Portraits) -> tuple[dict[str, Any], Portraits, dict[str, Enrolled]]:
     models = face_models.current_names()
     parts = {"first photos": chosen.first, "second photos": chosen.second}
-    places = {(model, part): _gallery(installation, model, part) for model in models for part in parts}
+    places = {(model, part): searchable_gallery(installation, model, part) for model in models for part in parts}
     measured: dict[str, list[dict[str, Any]]] = {model: [] for model in models}
     bare: dict[str, dict[str, Any]] = {}
     found: dict[str, Enrolled] = {}
@@ -127,7 +127,7 @@ def _together(rounds: list[dict[str, Any]], bare: dict[str, Any]) -> dict[str, A
     }
 
 
-def _gallery(installation: Installation, model: str, part: str) -> Gallery:
+def searchable_gallery(installation: Installation, model: str, part: str) -> Gallery:
     """A gallery with one edition under the model, searchable from the lowest threshold on."""
     cast = installation.cast
     record = face_models.register(face_models.engine(model))

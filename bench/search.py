@@ -42,15 +42,7 @@ STEPS = {
 def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
     chosen, models = enrolled(installation, quick=quick)
     searches = 3 if quick else 12
-    if not Case.objects.filter(number=CASE).exists():
-        users = installation.cast.users
-        cases.open_case(
-            by=users["sam"],
-            agency=installation.cast.agency,
-            number=CASE,
-            offence="robbery",
-            officers=[users["olivia"]],
-        )
+    open_case(installation)
     probes = portraits.read(chosen.second)
     return {
         "portraits": chosen.of,
@@ -62,6 +54,19 @@ def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
             for name, each in models.items()
         },
     }
+
+
+def open_case(installation: Installation) -> None:
+    """The case of every search here."""
+    if not Case.objects.filter(number=CASE).exists():
+        users = installation.cast.users
+        cases.open_case(
+            by=users["sam"],
+            agency=installation.cast.agency,
+            number=CASE,
+            offence="robbery",
+            officers=[users["olivia"]],
+        )
 
 
 def _latency(

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bench import gated
 from bench.installation import Installation, random_model
+from search import galleries
 from search.gate import client, params
+from search.models import Gallery as Row
 
 GENUINE, SPREAD = 0.6, 0.1
 _AT_ONCE = 50_000
@@ -68,6 +70,19 @@ def gallery(installation: Installation, people: int, dimension: int, *, threshol
     )
     installation.adopt(model, threshold)
     made = vectors(people, dimension, people)
+    return Gallery(gated.Edition(identity, edition, model), fill(installation, edition, made), made)
+
+
+def edition_of(gallery: Row) -> gated.Edition:
+    """The current edition of a gallery that has one."""
+    found = galleries.current_edition(gallery)
+    assert found is not None
+    return gated.Edition(gallery.id, found.edition, found.model)
+
+
+def fill(installation: Installation, edition: int, made: NDArray[np.float16]) -> NDArray[np.uint8]:
+    """One sealed batch of these unit vectors; the ids of the templates, (people, 16) bytes, in their order."""
+    people = len(made)
     secret = secrets.token_bytes(32)
     batch = client.open_batch(installation.app, edition, hashlib.sha256(secret).digest())
     ids = np.frombuffer(secrets.token_bytes(32 * people), np.uint8).reshape(people, 2, 16)
@@ -91,7 +106,7 @@ def gallery(installation: Installation, people: int, dimension: int, *, threshol
         copy.write(b"\xff\xff")
     digest = hashlib.sha256(b"".join(leaf for _, leaf in sorted(leaves))).digest()
     client.seal_batch(installation.app, edition=edition, batch=batch, secret=secret, templates=people, digest=digest)
-    return Gallery(gated.Edition(identity, edition, model), ids[:, 0], made)
+    return ids[:, 0]
 
 
 def _rows(edition: int, batch: int, ids: NDArray[np.uint8], embeddings: NDArray[np.float16]) -> Any:

@@ -302,7 +302,7 @@ DATABASE_BROKER_URL = "glasscase+postgresql+psycopg://"  # the transport of core
 CELERY_BROKER_URL = environment.secret("CELERY_BROKER_URL", DATABASE_BROKER_URL)
 BROKER_IS_DATABASE = CELERY_BROKER_URL == DATABASE_BROKER_URL
 # In the order in which a worker that serves several takes from them: people who wait come first.
-GLASSCASE_QUEUES = ("search", "default", "evaluation")
+GLASSCASE_QUEUES = ("search", "default", "enrolment", "evaluation")
 # Of Redis alone: the transport of the database refuses what it does not know, and RabbitMQ has no such order.
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {"queue_order_strategy": "core.queue_order:AsDeclared"} if CELERY_BROKER_URL.startswith("redis") else {}

@@ -187,7 +187,7 @@ def _stopped(row: Job, by: User | None) -> None:
         )
 
 
-@jobs.job(KIND, stopped=_stopped)
+@jobs.job(KIND, queue="enrolment", stopped=_stopped)
 def _handle(running: jobs.RunningJob) -> None:
     work(Enrolment.objects.select_related("gallery", "face_model").get(pk=running.subject), running)
 

@@ -32,6 +32,7 @@ def test_the_services_of_the_design_are_there():
         "migrate",
         "web",
         "worker",
+        "enrolment-worker",
         "evaluation-worker",
         "beat",
         "sequencer",

@@ -25,7 +25,7 @@ WEB_WORKERS = "2"
 WEB_THREADS = "4"  # some answers wait for the log
 # Blocks of photos go back to the system when they are freed, instead of staying with each thread (glibc, mallopt(3)).
 _RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "1048576"}
-SEARCH_WORKERS = "2"
+SEARCH_WORKERS = "4"  # a search waits for the log most of the time
 
 
 class Command(BaseCommand):
@@ -88,6 +88,7 @@ def programs(port: int, *, demo: bool) -> list[Program]:
     return [
         program("web", web, 0, _RETURN_MEMORY),
         program("worker", [*worker, "-n", "worker@%h", "-c", SEARCH_WORKERS, "-Q", "search,default"], 0),
+        program("enrolment-worker", [*worker, "-n", "enrolment@%h", "-c", "1", "-Q", "enrolment"], 0),
         program("evaluation-worker", [*worker, "-n", "evaluation@%h", "-c", "1", "-Q", "evaluation"], 0),
         program("beat", [*celery, "beat", "--pidfile=", "--loglevel", "INFO"], 0),
         *(
