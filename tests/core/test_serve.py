@@ -66,7 +66,16 @@ def test_a_busy_port_is_a_sentence(database: Any) -> None:
 
 def test_the_log_is_signed_until_everything_else_has_stopped() -> None:
     stages = {program.name: program.stage for program in programs(8000, demo=False)}
-    assert set(stages) == {"web", "worker", "enrolment-worker", "evaluation-worker", "beat", "notifier", "sequencer", "signer"}
+    assert set(stages) == {
+        "web",
+        "worker",
+        "enrolment-worker",
+        "evaluation-worker",
+        "beat",
+        "notifier",
+        "sequencer",
+        "signer",
+    }
     assert stages["web"] == stages["worker"] == 0
     assert min(stages["sequencer"], stages["signer"]) > stages["notifier"] > stages["web"]
     demo = {program.name: program.environment for program in programs(8000, demo=True)}
