@@ -23,7 +23,7 @@ from pgvector import HalfVector
 from audit.log import journal
 from core import database, keystore
 from core.jobs import RunningJob
-from search import galleries, photos
+from search import galleries, photos, template_rows
 from search.extraction import Extracted
 from search.gate import client
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem
@@ -130,9 +130,9 @@ def digest(enrolment: Enrolment) -> tuple[int, bytes]:
     return count, whole.digest()
 
 
-def seal(enrolment: Enrolment) -> int:
-    """Seal the batch inside the caller's transaction; returns the edition's new version. Raises GateRefused."""
-    count, whole = digest(enrolment)
+def seal(enrolment: Enrolment, count: int, whole: bytes) -> int:
+    """Seal the batch of `count` templates with this digest inside the caller's transaction; returns the edition's new
+    version. Raises GateRefused."""
     return client.seal_batch(
         database.session(),
         edition=enrolment.edition,
@@ -196,12 +196,14 @@ def _told(
 def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
     templates = dict(zip(fresh, templates_of(enrolment, fresh), strict=True))
     store_halves = keystore.create_many(list(templates.values()))
+    people = galleries.people(enrolment.gallery, (item.person_ref for item, _ in fresh.values()))
     prepared: dict[int, _Prepared] = {}
     for row, (item, one) in fresh.items():
         template, half = templates[row], photos.new_half()
         photos.write(template, database_half=half, store_half=store_halves[template], photo=one.photo, crop=one.crop)
-        person = galleries.person(enrolment.gallery, item.person_ref)
-        prepared[row] = _Prepared(template, person, half, HalfVector(_embedding(one)).to_binary(), one.sha256)
+        prepared[row] = _Prepared(
+            template, people[item.person_ref], half, HalfVector(_embedding(one)).to_binary(), one.sha256
+        )
     return prepared
 
 
@@ -216,9 +218,7 @@ def _copy(enrolment: Enrolment, prepared: Sequence[_Prepared]) -> None:
     if not prepared:
         return
     with database.session().cursor() as cursor:
-        with cursor.copy(
-            "COPY gallery.template (edition, batch, template, person, embedding) FROM STDIN (FORMAT BINARY)"
-        ) as copy:
+        with cursor.copy(template_rows.COPY) as copy:
             # halfvec's own binary form; as bytea it passes through psycopg unchanged.
             copy.set_types(["int4", "int4", "uuid", "uuid", "bytea"])
             for one in prepared:

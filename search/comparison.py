@@ -6,7 +6,7 @@ The scale and the features follow FISWG's morphological analysis; two examiners 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,8 +35,13 @@ class Finding:
         return cls(template=str(values["template"]), conclusion=str(values.get("conclusion") or ""), **lists)
 
 
-def problems(findings: Sequence[Finding], templates: Iterable[str], note: str) -> dict[str, list[str]]:
-    """What is missing or wrong, as sentences by field (`<template>:<field>`, or `note`); empty when nothing is."""
+def problems(
+    findings: Sequence[Finding], templates: Iterable[str], note: str, unseen: Collection[str] = ()
+) -> dict[str, list[str]]:
+    """What is missing or wrong, as sentences by field (`<template>:<field>`, or `note`); empty when nothing is.
+
+    `unseen` are the templates of which there is no photo to compare.
+    """
     found: dict[str, list[str]] = {}
     wanted, given = list(templates), [finding.template for finding in findings]
     if len(set(given)) != len(given):
@@ -47,7 +52,8 @@ def problems(findings: Sequence[Finding], templates: Iterable[str], note: str) -
         if template not in given:
             found[f"{template}:conclusion"] = ["Choose a conclusion for this candidate."]
     for finding in findings:
-        for field, sentence in _one(finding, note):
+        about = _unseen(finding) if finding.template in unseen else _one(finding, note)
+        for field, sentence in about:
             found.setdefault(f"{finding.template}:{field}", []).append(sentence)
     return found
 
@@ -69,6 +75,13 @@ def _one(finding: Finding, note: str) -> Iterable[tuple[str, str]]:
         yield "different", "To support different people, name at least one feature that differs."
     if finding.conclusion == "inconclusive" and not finding.caveats and not note.strip():
         yield "caveats", "Say what limits the comparison, here or in the note."
+
+
+def _unseen(finding: Finding) -> Iterable[tuple[str, str]]:
+    if finding.conclusion != "inconclusive" or finding.alike or finding.different:
+        yield "conclusion", "There is no photo of this candidate to compare: conclude “inconclusive”, without features."
+    if _unknown(finding.caveats, QUALITY_CAVEATS):
+        yield "caveats", "Choose from the list, each once."
 
 
 def _unknown(codes: tuple[str, ...], terms: Mapping[str, Term]) -> bool:

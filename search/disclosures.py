@@ -381,7 +381,7 @@ class _Files:
         view, found = readings.opened(by=self.by, request=self.request, permission=Permission.RELEASE_LEADS)
         with database.connect("app") as own, gate_sentences():
             for row in readings.rows(found):
-                if row.photo is None:
+                if not row.can_be_seen:
                     continue
                 half = client.photo_key(own, view, journal.reading_secret(view), row.template)
                 self.files[f"photos/candidate-at-rank-{row.rank}.jpg"] = photos.read(row.template, half, photos.PHOTO)

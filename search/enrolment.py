@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,10 +27,14 @@ from search import batches, extraction, face_models, galleries, permissions
 from search import manifest as manifests
 from search.exceptions import gate_sentences
 from search.gate.client import GateRefused
+from search.manifest import LeftOut
 from search.models import Enrolment, EnrolmentItem, FaceModel, Gallery
 
 KIND: Final = "enrolment"
+QUEUE: Final = "enrolment"
 CHUNK: Final = 16  # photos a transaction: what a killed worker has to compute again at most, twice over with look-ahead
+NOTHING_ENROLLED: Final = 3
+"""What the commands that fill a gallery exit with when nothing was left to enrol."""
 _MOST_RERUNS: Final = 1
 
 Told = Callable[[int, int, str], None]
@@ -45,17 +50,6 @@ class _Manner:
 
 _ALONE: Final = _Manner()
 _manner: ContextVar[_Manner] = ContextVar("manner of enrolling", default=_ALONE)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """One photo that was not enrolled, and why."""
-
-    row: int
-    person_ref: str
-    file: str
-    reason: str
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -92,18 +86,26 @@ def start(*, by: User | None, gallery: Gallery, manifest: Path, face_model: Face
     edition = galleries.edition_of(gallery, face_model)
     read = manifests.read(manifest)
     with transaction.atomic():
-        # One at a time: the second of two that start together sees the first.
-        Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
-        enrolment = Enrolment.objects.filter(edition=edition.edition, sealed_at=None, discarded_at=None).first()
+        enrolment = unfinished(gallery, edition.edition, of=read.sha256, at=str(read.folder))
         if enrolment is None:
             enrolment = _take_in(by, gallery, face_model, edition.edition, read)
-        elif (enrolment.manifest_sha256, enrolment.folder) != (read.sha256, str(read.folder)):
-            raise Conflict(
-                "Another enrolment into this gallery edition is not finished. Start it again with its manifest, or "
-                "give it up."
-            )
         jobs.enqueue(kind=KIND, subject=enrolment.id, send=send)
     return enrolment
+
+
+def unfinished(gallery: Gallery, edition: int, *, of: str, at: str) -> Enrolment | None:
+    """The unfinished enrolment into the edition from the file with the hash `of` in the place `at`; locks the gallery.
+
+    Raises Conflict when another one is not finished.
+    """
+    # One at a time: the second of two that start together sees the first.
+    Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
+    found = Enrolment.objects.filter(edition=edition, sealed_at=None, discarded_at=None).first()
+    if found is not None and (found.manifest_sha256, found.folder) != (of, at):
+        raise Conflict(
+            "Another enrolment into this gallery edition is not finished. Start it again from its file, or give it up."
+        )
+    return found
 
 
 def _take_in(
@@ -167,14 +169,14 @@ def run_here(
 
 def job_of(enrolment: Enrolment) -> Job:
     """The newest job of the enrolment. Raises NotFound."""
-    found = Job.objects.filter(kind=KIND, subject=enrolment.id).order_by("created_at").last()
+    found = Job.objects.filter(subject=enrolment.id).order_by("created_at").last()
     if found is None:
         raise NotFound("This enrolment has no job.")
     return found
 
 
-def _stopped(row: Job, by: User | None) -> None:
-    """The job failed or was cancelled. The batch stays open: the same manifest goes on where this stopped."""
+def stopped(row: Job, by: User | None) -> None:
+    """The job failed or was cancelled. The batch stays open, and the same file goes on with it."""
     enrolment = Enrolment.objects.get(pk=row.subject)
     if enrolment.sealed_at is None and enrolment.discarded_at is None:
         journal.record(
@@ -187,7 +189,7 @@ def _stopped(row: Job, by: User | None) -> None:
         )
 
 
-@jobs.job(KIND, queue="enrolment", stopped=_stopped)
+@jobs.job(KIND, queue=QUEUE, stopped=stopped)
 def _handle(running: jobs.RunningJob) -> None:
     work(Enrolment.objects.select_related("gallery", "face_model").get(pk=running.subject), running)
 
@@ -203,7 +205,11 @@ def work(enrolment: Enrolment, running: jobs.RunningJob) -> None:
         except BrokenProcessPool as error:
             raise jobs.TryAgain from error
         _tell(running, enrolment, "sealing")
-        _finish(enrolment)
+        conclude(
+            enrolment,
+            partial(batches.digest, enrolment),
+            enrolment.items.filter(state=EnrolmentItem.State.LEFT_OUT).count,
+        )
 
 
 def _enrol(enrolment: Enrolment, running: jobs.RunningJob) -> None:
@@ -215,11 +221,12 @@ def _enrol(enrolment: Enrolment, running: jobs.RunningJob) -> None:
             yield [_task(enrolment, item) for item in chunk]
 
     with extraction.extractors(_manner.get().processes) as extracted:
-        _tell(running, enrolment, "enrolling")
+        so_far = _tell(running, enrolment, "enrolling")
         for number, found in enumerate(extracted(tasks())):
             batches.store(enrolment, running, chunks[number], found)
+            # Counting the rows again after each chunk would take longer than the chunk in a manifest of millions.
+            so_far = _tell(running, enrolment, "enrolling", so_far.after(len(chunks[number])))
             chunks[number] = []
-            _tell(running, enrolment, "enrolling")
 
 
 def _chunks(enrolment: Enrolment) -> Iterator[list[EnrolmentItem]]:
@@ -240,37 +247,44 @@ def _task(enrolment: Enrolment, item: EnrolmentItem) -> extraction.Task:
     return extraction.Task(place, model.name, state.models_dir(), model.hash)
 
 
-def _tell(running: jobs.RunningJob, enrolment: Enrolment, stage: str) -> None:
-    total = enrolment.items.count()
-    done = total - enrolment.items.filter(state=EnrolmentItem.State.WAITING).count()
-    running.progress(done, total, stage)
+@dataclass(frozen=True)
+class _Done:
+    """How many of the rows are done with."""
+
+    done: int
+    total: int
+
+    def after(self, rows: int) -> _Done:
+        return _Done(self.done + rows, self.total)
+
+
+def _tell(running: jobs.RunningJob, enrolment: Enrolment, stage: str, so_far: _Done | None = None) -> _Done:
+    """Say how far the run is; without `so_far` the rows are counted."""
+    if so_far is None:
+        total = enrolment.items.count()
+        so_far = _Done(total - enrolment.items.filter(state=EnrolmentItem.State.WAITING).count(), total)
+    running.progress(so_far.done, so_far.total, stage)
+    tell(so_far.done, so_far.total, stage)
+    return so_far
+
+
+def tell(done: int, total: int, stage: str) -> None:
+    """Tell whoever follows the run in this process."""
     told = _manner.get().told
     if told is not None:
         told(done, total, stage)
 
 
-def _finish(enrolment: Enrolment) -> None:
-    """Seal the batch and say so in one transaction; a batch with rows that are not ours is given up and made again."""
-    found = report(enrolment)
-    if found.enrolled == 0:
-        batches.discard(enrolment, reason="nobody_enrolled", again=False)
-        return
+def conclude(enrolment: Enrolment, sealing: Callable[[], tuple[int, bytes]], left_out: Callable[[], int]) -> None:
+    """Seal the batch and say so in one transaction; a batch with rows that are not ours is given up and made again.
+
+    `sealing` gives inside that transaction how many templates the batch holds, and their digest.
+    """
     try:
         with transaction.atomic(durable=True):
-            enrolment.version = batches.seal(enrolment)
-            enrolment.sealed_at = timezone.now()
-            enrolment.save(update_fields=["version", "sealed_at"])
-            journal.record(
-                "gallery:enrolment:finished",
-                run=enrolment.id,
-                gallery=enrolment.gallery_id,
-                edition=enrolment.edition,
-                enrolled=found.enrolled,
-                left_out=sum(found.reasons.values()),
-                vault_record=enrolment.id,
-                values={"report": report_digest(enrolment)},
-                **signature(enrolment.started_by, Permission.KEEP_GALLERIES),
-            )
+            count, whole = sealing()
+            if count:
+                _seal(enrolment, count, whole, left_out())
     except GateRefused as refused:
         enrolment.version = enrolment.sealed_at = None
         if refused.rule != "digest":
@@ -282,12 +296,32 @@ def _finish(enrolment: Enrolment) -> None:
                 "Somebody added rows of their own to this enrolment, twice. Nothing of it was kept. Tell the "
                 "administrator: the database's password may be in wrong hands."
             ) from refused
+    else:
+        if not count:
+            batches.discard(enrolment, reason="nobody_enrolled", again=False)
+
+
+def _seal(enrolment: Enrolment, count: int, whole: bytes, left_out: int) -> None:
+    enrolment.version = batches.seal(enrolment, count, whole)
+    enrolment.sealed_at = timezone.now()
+    enrolment.save(update_fields=["version", "sealed_at", "imported"])
+    journal.record(
+        "gallery:enrolment:finished",
+        run=enrolment.id,
+        gallery=enrolment.gallery_id,
+        edition=enrolment.edition,
+        enrolled=count,
+        left_out=left_out,
+        vault_record=enrolment.id,
+        values={"report": report_digest(enrolment)},
+        **signature(enrolment.started_by, Permission.KEEP_GALLERIES),
+    )
 
 
 def discard(*, by: User | None, enrolment: Enrolment) -> None:
     """Give up an unfinished enrolment with everything it stored. Raises NotAllowed, Conflict when it has ended."""
     permissions.check_can_keep_galleries(by, enrolment.gallery.agency_id)
-    for live in Job.objects.filter(kind=KIND, subject=enrolment.id):
+    for live in Job.objects.filter(subject=enrolment.id):
         jobs.cancel(live, by=by)
     enrolment.refresh_from_db()
     if enrolment.sealed_at is not None or enrolment.discarded_at is not None:
@@ -301,10 +335,16 @@ def report(enrolment: Enrolment) -> EnrolmentReport:
     counts = dict(enrolment.items.values_list("state").annotate(Count("id")).order_by())
     left_out = enrolment.items.filter(state=EnrolmentItem.State.LEFT_OUT)
     reasons = dict(left_out.values_list("reason").annotate(Count("id")).order_by("reason"))
+    enrolled = counts.get(EnrolmentItem.State.ENROLLED, 0)
+    waiting = counts.get(EnrolmentItem.State.WAITING, 0)
+    if enrolment.rows is not None:  # imported: only what was left out has an item
+        enrolled = enrolment.imported or 0
+        ended = enrolment.sealed_at is not None or enrolment.discarded_at is not None
+        waiting = 0 if ended else enrolment.rows - left_out.count()
     return EnrolmentReport(
-        photos=sum(counts.values()),
-        enrolled=counts.get(EnrolmentItem.State.ENROLLED, 0),
-        waiting=counts.get(EnrolmentItem.State.WAITING, 0),
+        photos=sum(counts.values()) if enrolment.rows is None else enrolment.rows,
+        enrolled=enrolled,
+        waiting=waiting,
         version=enrolment.version,
         reasons=reasons,
         left_out=[LeftOut(*one) for one in left_out.values_list("row", "person_ref", "file", "reason", "sentence")],

@@ -62,6 +62,14 @@ def by_hash(hash_: str) -> FaceModel:
         raise NotFound("This face model was never registered here.") from None
 
 
+def named(name_or_hash: str) -> FaceModel:
+    """The record of a face model: by hash one that was registered, by name one whose files are here (they are loaded).
+
+    Raises NotFound, UnusableModel.
+    """
+    return by_hash(name_or_hash) if _HASH.fullmatch(name_or_hash) else register(engine(name_or_hash))
+
+
 def register(loaded: Engine) -> FaceModel:
     """The record of a loaded engine, made when it is met for the first time.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from audit.log import journal
@@ -120,6 +121,12 @@ def editions(gallery: Gallery) -> list[client.Edition]:
     return client.editions(database.session(), gallery.id)
 
 
+def imported(gallery: Gallery) -> dict[int, int]:
+    """How many templates of each edition were imported and have no photo; editions without such are not in it."""
+    among = gallery.photos.filter(has_photo=False, removed_at=None)
+    return dict(among.values_list("edition").annotate(Count("template")).order_by())
+
+
 def current_edition(gallery: Gallery) -> client.Edition | None:
     """The edition that is searched; its `version` is 0 until a first enrolment was sealed."""
     return next((edition for edition in editions(gallery) if edition.is_current), None)
@@ -141,9 +148,16 @@ def person(gallery: Gallery, person_ref: str) -> uuid.UUID:
 
     Keyed, so that nobody finds a booking number by trying them all against the ids in the log.
     """
+    return people(gallery, [person_ref])[person_ref]
+
+
+def people(gallery: Gallery, person_refs: Iterable[str]) -> dict[str, uuid.UUID]:
+    """As `person`, for many with one look into the key store."""
     key = keystore.create(gallery.id)
-    digest = hmac.digest(key, b"glasscase/v1 person\0" + person_ref.encode(), hashlib.sha256)
-    return uuid.UUID(bytes=digest[:16], version=5)
+    digests = {
+        ref: hmac.digest(key, b"glasscase/v1 person\0" + ref.encode(), hashlib.sha256) for ref in set(person_refs)
+    }
+    return {ref: uuid.UUID(bytes=digest[:16], version=5) for ref, digest in digests.items()}
 
 
 def overdue(gallery: Gallery) -> QuerySet[EnrolledPhoto]:

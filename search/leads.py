@@ -237,6 +237,8 @@ def _close(by: User, review: Review, to: ReviewState) -> None:
 def _pictures(view: uuid.UUID, row: CandidateRow) -> dict[str, bytes]:
     if row.photo is None:
         raise Conflict("The photo of this candidate was expunged since. Withhold the lead.")
+    if not row.photo.has_photo:
+        raise Conflict("There is no photo of this candidate that anybody could have compared. Withhold the lead.")
     with database.connect("app") as own, gate_sentences():
         half = client.photo_key(own, view, journal.reading_secret(view), row.template)
     return {kind: photos.read(row.template, half, kind) for kind in (photos.PHOTO, photos.CROP)}

@@ -35,6 +35,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A row that was not enrolled, and why."""
+
+    row: int
+    person_ref: str
+    file: str
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A manifest as it was read: `folder` holds its photos, `sha256` is that of its bytes."""
 
@@ -74,6 +85,13 @@ def inside(folder: Path, file: str) -> Path | None:
     return place if place.is_relative_to(os.path.realpath(folder)) else None
 
 
+def shown(text: str, longest: int) -> str:
+    """The beginning of a text from a file, without what cannot be shown."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:longest]
+    )
+
+
 def _rows(table: csv.DictReader[str]) -> Iterator[Row]:
     columns = list(table.fieldnames or [])
     missing = [name for name in (PERSON, FILE) if name not in columns]
@@ -96,7 +114,7 @@ def _row(number: int, values: dict[str, str]) -> Row:
     plain = {name: (value or "").strip() for name, value in values.items()}
     person_ref, file = plain.pop(PERSON), plain.pop(FILE)
     attributes = {name: value for name, value in plain.items() if name and value}
-    row = Row(number, _shown(person_ref, LONGEST_PERSON), _shown(file, LONGEST_FILE), attributes)
+    row = Row(number, shown(person_ref, LONGEST_PERSON), shown(file, LONGEST_FILE), attributes)
     everything = [person_ref, file, *attributes, *attributes.values()]
     if extra is not None:
         return _left_out(row, "bad_row", "The row has more values than there are columns.")
@@ -112,12 +130,6 @@ def _row(number: int, values: dict[str, str]) -> Row:
     if normal.is_absolute() or ".." in normal.parts:
         return _left_out(row, "outside_folder", "The file has to lie inside the manifest's folder.")
     return Row(number, person_ref, str(normal), attributes)
-
-
-def _shown(text: str, longest: int) -> str:
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:longest]
-    )
 
 
 def _left_out(row: Row, reason: str, sentence: str) -> Row:

@@ -42,12 +42,14 @@ _SHOWN: Final = "reading"
 
 @dataclass(frozen=True)
 class EnrolledInfo:
-    """What is kept of a candidate's enrolled photo. `person_ref` is the reference under which it was enrolled."""
+    """What is kept of a candidate beside the template. `person_ref` is the reference under which it was enrolled; without
+    `has_photo` the template was imported, and there is nothing to look at."""
 
     person: uuid.UUID
     person_ref: str
     enrolled_at: datetime
     attributes: dict[str, Any]
+    has_photo: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class CandidateRow:
     template: uuid.UUID
     score_milli: int | None
     photo: EnrolledInfo | None
+
+    @property
+    def can_be_seen(self) -> bool:
+        """Whether there is a photo to compare: it may be expunged, or was never here."""
+        return self.photo is not None and self.photo.has_photo
 
 
 @dataclass(frozen=True)
@@ -273,4 +280,4 @@ def _half(by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:
 def _info(photo: EnrolledPhoto | None) -> EnrolledInfo | None:
     if photo is None:
         return None
-    return EnrolledInfo(photo.person, photo.person_ref, photo.enrolled_at, photo.attributes)
+    return EnrolledInfo(photo.person, photo.person_ref, photo.enrolled_at, photo.attributes, photo.has_photo)

@@ -20,7 +20,7 @@ from core.person_roles import Permission
 from search import permissions, photos
 from search.exceptions import gate_sentences
 from search.gate import client, params
-from search.models import EnrolledPhoto, EnrolmentItem, Gallery
+from search.models import EnrolledPhoto, Enrolment, EnrolmentItem, Gallery
 from search.proposals import propose
 
 REMOVED: Final = "removed"
@@ -74,6 +74,7 @@ def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str, 
         # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
         if first is not None:
             _forget(Q(enrolment__gallery=gallery, person_ref=first.person_ref), EXPUNGED)
+            _keep_out_of_imports(gallery, person)
         gone = client.expunge(database.session(), person=person, proposal=proposal)
         enrolled.update(removed_at=timezone.now())
     _erase(Q(person=person), by, EXPUNGED)
@@ -111,6 +112,16 @@ def _erase(which: Q, by: User | None, reason: str) -> int:
                         **signature(by, Permission.KEEP_GALLERIES),
                     )
         erased += len(rows)
+
+
+def _keep_out_of_imports(gallery: Gallery, person: uuid.UUID) -> None:
+    """Tell the imports that are under way: they have no row for each template."""
+    running = Enrolment.objects.select_for_update(no_key=True).filter(
+        gallery=gallery, source=Enrolment.Source.TEMPLATES, sealed_at=None, discarded_at=None
+    )
+    for run in running:
+        run.expunged = [*run.expunged, str(person)]
+        run.save(update_fields=["expunged"])
 
 
 def _forget(which: Q, reason: str) -> None:

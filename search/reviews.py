@@ -85,9 +85,10 @@ def decide(
     """
     _check_may(by, request)
     read = reading(by, request, view)
-    readings.again(by=by, reading=read)  # not from an earlier sitting
+    shown = readings.again(by=by, reading=read)  # not from an earlier sitting
     listed = [template for template, _ in readings.shown(read)["candidates"]]
-    wrong = comparison.problems(findings, listed, note)
+    unseen = [str(row.template) for row in shown.candidates if not row.can_be_seen]
+    wrong = comparison.problems(findings, listed, note, unseen)
     if len(note) > LONGEST_NOTE:
         wrong["note"] = [f"The note has at most {LONGEST_NOTE:,} characters."]
     if wrong:

@@ -175,6 +175,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "enroll": ("gallery:enrolment:started",),
     "erase_search": ("search:probe:erased",),
     "expunge": ("gallery:person:expunged",),
+    "import_templates": ("gallery:import:started",),
     "import_cases": ("search:case:imported",),
     "open_case": ("search:case:opened",),
     "register_edition": ("gallery:edition:registered",),

@@ -81,6 +81,14 @@ EVENTS_OF_GALLERIES: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "manifest",
     ),
     (
+        "gallery:import:started",
+        "app",
+        "Templates that somebody else computed are imported; that they come from the face model is the importer's word.",
+        "run=id gallery=id edition=int model=hash origin=code templates=int",
+        "",
+        "file",
+    ),
+    (
         "gallery:enrolment:finished",
         "app",
         "An enrolment was finished.",

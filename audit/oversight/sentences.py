@@ -127,6 +127,7 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "gallery:batch:sealed": "Batch {batch} of edition {edition} was sealed with {templates} templates as version {version}.",
     "gallery:template:removed": "{templates} templates of edition {edition} were removed from searches, approved by {approver}.",
     "gallery:person:expunged": "The person {person} was expunged with {templates} templates, approved by {approver}.",
+    "gallery:import:started": "The import of {templates} templates computed elsewhere into {gallery} was started. That they come from the face model is the importer's word.",
     "gallery:enrolment:started": "The enrolment of {photos} photos into {gallery} was started.",
     "gallery:enrolment:finished": "An enrolment into {gallery} was finished: {enrolled} enrolled, {left_out} left out.",
     "gallery:enrolment:failed": "An enrolment into {gallery} stopped before its end: {reason}.",

@@ -106,7 +106,8 @@ def encode_pixels(rgb: NDArray[np.uint8], *, format: Literal["JPEG", "PNG"] = "J
     if format == "JPEG":
         image.save(out, "JPEG", quality=95, subsampling=0)
     else:
-        image.save(out, "PNG")
+        # The quickest level: a tenth larger in a quarter of the time, which an enrolment spends on every crop.
+        image.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

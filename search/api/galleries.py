@@ -110,12 +110,17 @@ class ReportOut(serializers.Serializer):
 
 
 class EnrolmentOut(serializers.Serializer):
-    """One run of enrolling a manifest."""
+    """One run of filling an edition, from a manifest of photos or a file of templates."""
 
     id = serializers.UUIDField()
     gallery = serializers.UUIDField(source="gallery_id")
     edition = serializers.IntegerField()
     face_model = serializers.CharField(source="face_model_id")
+    kind = serializers.ChoiceField(
+        source="source",
+        choices=Enrolment.Source.choices,
+        help_text="templates: imported; that they come from the face model is the importer's word.",
+    )
     manifest_sha256 = serializers.CharField()
     started_at = serializers.DateTimeField()
     sealed_at = serializers.DateTimeField(allow_null=True)

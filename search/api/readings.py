@@ -23,12 +23,13 @@ RECEIPT_TYPE = "text/plain; charset=utf-8"
 
 
 class EnrolledOut(serializers.Serializer):
-    """What is kept of an enrolled photo."""
+    """What is kept of a candidate beside the template."""
 
     person = serializers.UUIDField()
     person_ref = serializers.CharField()
     enrolled_at = serializers.DateTimeField()
     attributes = serializers.DictField(child=serializers.CharField())
+    has_photo = serializers.BooleanField(help_text="False: the template was imported without a photo.")
 
 
 class CandidateOut(serializers.Serializer):

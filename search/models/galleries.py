@@ -58,19 +58,30 @@ class Gallery(models.Model):
 
 
 class Enrolment(models.Model):
-    """One run of enrolling a manifest into one edition. Its job does the work; its items say what became of each photo."""
+    """One run of filling one edition from a manifest of photos or a file of templates. Its job does the work; its items
+    say what became of each photo, or which templates were left out."""
+
+    class Source(models.TextChoices):
+        PHOTOS = "photos", "Photos"
+        TEMPLATES = "templates", "Imported templates"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="enrolments")
     edition = models.IntegerField()
     batch = models.IntegerField(null=True)
     face_model = models.ForeignKey(FaceModel, on_delete=models.RESTRICT)
-    # Photos are read from here while the run lasts; nothing outside this folder is ever opened.
+    source = models.CharField(max_length=10, choices=Source, default=Source.PHOTOS)
+    # Photos are read from here while the run lasts; nothing outside this folder is ever opened. Of templates: the file.
     folder = models.CharField(max_length=1000)
     manifest_sha256 = models.CharField(max_length=64)
     # None: the operator, at the command line.
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, null=True, related_name="+")
     started_at = models.DateTimeField()
+    # Of templates: how many rows the file has, and how many of them the sealed batch holds. Their items are what was left out.
+    rows = models.PositiveIntegerField(null=True)
+    imported = models.PositiveIntegerField(null=True)
+    # Of templates: people who were expunged while the run lasted, so that it does not bring them back.
+    expunged = models.JSONField(default=list)
     # How often the batch had to be given up because it held rows that were not ours.
     reruns = models.PositiveSmallIntegerField(default=0)
     sealed_at = models.DateTimeField(null=True)
@@ -121,7 +132,10 @@ class EnrolledPhoto(models.Model):
     enrolment = models.ForeignKey(Enrolment, on_delete=models.RESTRICT, related_name="photos")
     person = models.UUIDField(db_index=True)
     person_ref = models.CharField(max_length=200)
+    # Of a template without a photo: by what the same template is known again, a keyed digest (search/template_file.py).
     photo_sha256 = models.CharField(max_length=64, db_index=True)
+    # False: the template was imported, and there is nothing to look at.
+    has_photo = models.BooleanField(default=True, db_default=True)
     attributes = models.JSONField(default=dict)
     enrolled_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True)

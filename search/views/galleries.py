@@ -135,7 +135,8 @@ def enrolment_detail(request: HttpRequest, enrolment_id: uuid.UUID) -> HttpRespo
     report = enrolments.report(found)
     page = Paginator(report.left_out, PAGE).get_page(request.GET.get("page"))
     keeps = permissions.can_keep_galleries(by, found.gallery.agency_id)
-    context |= {"report": report, "page": page, "keeps": keeps}
+    imported = found.source == Enrolment.Source.TEMPLATES
+    context |= {"report": report, "page": page, "keeps": keeps, "imported": imported}
     return render(request, "search/enrolment.html", context)
 
 
@@ -204,12 +205,19 @@ def _page(
     names = dict(FaceModel.objects.values_list("hash", "name"))
     rows = []
     people = _approvers(by) if keeps else []
+    imported = galleries.imported(gallery)
     for one in galleries.editions(gallery):
         form = (
             switch_form if one.edition == switch_to else ApproverForm(approvers=people, prefix=f"switch-{one.edition}")
         )
         rows.append(
-            {"edition": one, "name": names.get(one.model, "unknown"), "form": form, "open": one.edition == switch_to}
+            {
+                "edition": one,
+                "name": names.get(one.model, "unknown"),
+                "imported": imported.get(one.edition, 0),
+                "form": form,
+                "open": one.edition == switch_to,
+            }
         )
     offered = _face_models(gallery) if keeps else []
     context = {

@@ -52,6 +52,13 @@ def test_a_difference_that_the_note_explains_is_allowed() -> None:
     assert comparison.problems([same("one", different=("skin",))], ["one"], "A sunburn, nine days old.") == {}
 
 
+def test_where_there_is_no_photo_nothing_but_inconclusive_can_be_said() -> None:
+    for wrong in (same("one"), differs("one"), Finding(template="one"), unsure("one", alike=("nose",))):
+        assert "one:conclusion" in comparison.problems([wrong], ["one"], "a note", ["one"])
+    assert comparison.problems([Finding(template="one", conclusion="inconclusive")], ["one"], "", ["one"]) == {}
+    assert "one:caveats" in comparison.problems([unsure("one", caveats=("fog",))], ["one"], "", ["one"])
+
+
 _conclusions = st.lists(st.sampled_from(list(CONCLUSIONS)), min_size=1, max_size=6)
 
 

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from tqdm import tqdm
 
 from core.acting import in_full, user_from_option
 from core.exceptions import GlasscaseError
 from core.faces.engines import UnusableModel
-from core.models import Job, JobState
+from core.models import JobState
 from search import enrolment, face_models, galleries
+from search.management.progress import follow, tell_left_out
 from search.models import Gallery
-
-NOTHING_ENROLLED = 3
 
 
 class Command(BaseCommand):
@@ -49,16 +47,13 @@ class Command(BaseCommand):
                 send=False,
             )
             before = enrolment.report(run)
-            job = self._work(run, options["workers"], quiet=options["verbosity"] == 0)
+            job = follow(run, unit="photo", quiet=options["verbosity"] == 0, workers=options["workers"])
         except (GlasscaseError, UnusableModel) as problem:
             raise CommandError(in_full(problem)) from problem
         run.refresh_from_db()
         found = enrolment.report(run)
         seconds = time.monotonic() - begun
-        for one in found.left_out[:20]:
-            self.stderr.write(f"Row {one.row}, {one.file}: {one.sentence}")
-        if len(found.left_out) > 20:
-            self.stderr.write(f"… and {len(found.left_out) - 20} more that were left out.")
+        tell_left_out(self.stderr, found)
         if job.state != JobState.DONE:
             raise CommandError(job.problem or "The enrolment was cancelled.")
         self.stdout.write(
@@ -74,20 +69,7 @@ class Command(BaseCommand):
             )
         )
         if run.sealed_at is None:
-            sys.exit(NOTHING_ENROLLED)
-
-    def _work(self, run: enrolment.Enrolment, workers: int, *, quiet: bool) -> Job:
-        # None: a bar on a terminal, nothing in a file.
-        with tqdm(unit="photo", file=sys.stderr, disable=True if quiet else None) as bar:
-
-            def told(done: int, total: int, stage: str) -> None:
-                bar.total, bar.n = total, done
-                bar.set_description_str(stage)
-
-            def waiting(job: Job) -> None:
-                told(job.done, job.total or 0, "another worker has it")
-
-            return enrolment.run_here(run, processes=workers, told=told, waiting=waiting)
+            sys.exit(enrolment.NOTHING_ENROLLED)
 
 
 def _face_model(gallery: Gallery, name: str | None) -> face_models.FaceModel:
