@@ -1,8 +1,12 @@
-"""The peer of enrolment: a loop that decodes, detects and embeds, and keeps nothing safe. `python -m bench.bare MODEL MANIFEST OUT`."""
+"""The peer of enrolment: a loop that decodes, detects and embeds, and keeps nothing safe.
+
+`python -m bench.bare MODEL MANIFEST OUT [SHARE OF]`: every OF-th photo from number SHARE on; all of them by default.
+"""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -13,13 +17,13 @@ from core.faces import registry
 from core.faces.decode import decode
 
 
-def main(model: str, manifest: Path, out: Path) -> None:
+def main(model: str, manifest: Path, out: Path, share: int = 0, of: int = 1) -> None:
     """Writes people and embeddings (n, d) float32 of the photos with exactly one face to `out` (npz)."""
     place = os.environ.get("GLASSCASE_MODELS_DIR")
     engine = registry.engine(model, Path(place) if place and Path(place).is_dir() else None)
     people, embeddings = [], []
     with manifest.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
+        for row in itertools.islice(csv.DictReader(file), share, None, of):
             rgb = decode((manifest.parent / row["file"]).read_bytes()).rgb
             faces = engine.detect(rgb)
             if len(faces) == 1:
@@ -29,4 +33,4 @@ def main(model: str, manifest: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:6]))

@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import gated, portraits
-from bench.figures import say, summary, table
+from bench.figures import milliseconds, ratios, say, spread, summary, table
 from bench.installation import Installation
 from bench.portraits import Portraits
 from core import state
@@ -24,6 +26,8 @@ from search.models import Gallery
 
 TITLE = "Enrolment"
 PROCESSES = 2
+COPIES = 2
+ROUNDS = 3
 _MANAGE = ("manage.py", "enroll")
 
 
@@ -58,11 +62,13 @@ def enrolled(installation: Installation, *, quick: bool) -> tuple[Portraits, dic
 
 def _done(installation: Installation, *, quick: bool) -> tuple[dict[str, Any], Portraits, dict[str, Enrolled]]:
     if "enrolment" not in installation.kept:
-        installation.kept["enrolment"] = _work(installation, portraits.prepare(quick=quick))
+        installation.kept["enrolment"] = _work(installation, portraits.prepare(quick=quick), quick)
     return installation.kept["enrolment"]
 
 
-def _work(installation: Installation, chosen: Portraits) -> tuple[dict[str, Any], Portraits, dict[str, Enrolled]]:
+def _work(
+    installation: Installation, chosen: Portraits, quick: bool
+) -> tuple[dict[str, Any], Portraits, dict[str, Enrolled]]:
     models = face_models.current_names()
     parts = {"first photos": chosen.first, "second photos": chosen.second}
     places = {(model, part): searchable_gallery(installation, model, part) for model in models for part in parts}
@@ -103,14 +109,50 @@ def _work(installation: Installation, chosen: Portraits) -> tuple[dict[str, Any]
         edition = galleries.current_edition(gallery)
         assert edition is not None
         found[model] = Enrolled(gallery, gated.Edition(gallery.id, edition.edition, edition.model), out)
+    many = portraits.copies(chosen, 1 if quick else COPIES)
+    races = {model: _race(installation, model, many, 1 if quick else ROUNDS) for model in models}
     result = {
         "portraits": chosen.of,
         "processes": PROCESSES,
         "engines": {model: face_models.engine(model).identity().engine for model in models},
         "models": {model: _together(measured[model], bare[model]) for model in models},
+        "races": races,
         "left_out": {} if len(models) > 1 else {"insightface": _why_not()},
     }
     return result, chosen, found
+
+
+def _race(installation: Installation, model: str, manifest: Path, rounds: int) -> dict[str, Any]:
+    """The command and the bare loop over the same photos, each with as many processes, one after the other."""
+    photos = len(portraits.read(manifest))
+    ours: list[float] = []
+    bare: list[float] = []
+    for number in range(rounds):
+        gallery = _gallery(installation, model, f"race {number}")
+        say(f"enrolment: {photos} photos with {model}, round {number + 1} of {rounds}")
+        command = [str(gallery.id), "--manifest", str(manifest), "--workers", str(PROCESSES), "--verbosity", "0"]
+        acts: list[tuple[list[float], Callable[[], object]]] = [
+            (ours, partial(_process, *_MANAGE, *command)),
+            (bare, partial(_shared_out, model, manifest)),
+        ]
+        for kept, act in acts[:: 1 if number % 2 == 0 else -1]:
+            kept.append(photos / (milliseconds(act) / 1000))
+    return {"photos": photos, "ours": summary(ours), "bare": summary(bare), "ratio": ratios(ours, bare)}
+
+
+def _shared_out(model: str, manifest: Path) -> None:
+    """The bare loop in several processes at once, each with its share of the photos."""
+    loops = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "bench.bare", model, str(manifest)),
+                *(str(manifest.with_name(f"{share}.npz")), str(share), str(PROCESSES)),
+            ]
+        )
+        for share in range(PROCESSES)
+    ]
+    if sum(loop.wait() for loop in loops):  # all of them are waited for
+        raise SystemExit("bench: the bare loop did not end well.")
 
 
 def _together(rounds: list[dict[str, Any]], bare: dict[str, Any]) -> dict[str, Any]:
@@ -221,6 +263,17 @@ def page(result: dict[str, Any]) -> list[str]:
                 "CPU, enrolment / bare loop",
             ],
             rows,
+        ),
+        "",
+        f"The same with {result['processes']} processes on both sides, over copies of all photos in files of their own; whole commands, from",
+        f"the start of Python to the end, {ROUNDS} interleaved rounds:",
+        "",
+        *table(
+            ["face model", "photos", "`manage.py enroll`, photos/s", "bare loop, photos/s", "enrolment / bare loop"],
+            [
+                [model, race["photos"], spread(race["ours"]), spread(race["bare"]), spread(race["ratio"])]
+                for model, race in result["races"].items()
+            ],
         ),
         *[line for model, why in result["left_out"].items() for line in ("", f"{model} was left out: {why}")],
     ]

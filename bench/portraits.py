@@ -48,6 +48,19 @@ def prepare(*, quick: bool) -> Portraits:
     return Portraits("congress", _written(place / "first.csv", first), _written(place / "second.csv", second))
 
 
+def copies(of: Portraits, number: int) -> Path:
+    """A manifest of all photos, each `number` times: the same pixels in files that differ in what follows the picture."""
+    place = of.first.parent / "copies"
+    place.mkdir(exist_ok=True)
+    rows: list[tuple[str, str]] = []
+    for person, file in [*read(of.first), *read(of.second)]:
+        for copy in range(number):
+            name = f"{len(rows)}{file.suffix}"
+            (place / name).write_bytes(file.read_bytes() + f"copy {copy}".encode())
+            rows.append((person, name))
+    return _written(place / "copies.csv", rows)
+
+
 def read(manifest: Path) -> list[tuple[str, Path]]:
     """person_id and file of every row."""
     with manifest.open(encoding="utf-8", newline="") as file:
