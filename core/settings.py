@@ -284,6 +284,7 @@ SPECTACULAR_SETTINGS = {
         "StepState": ["done", "now", "later", "stopped", "left_out"],
         "RunState": ["running", "published", "paused", "failed", "cancelled"],
         "MeasuredKind": "audit.models.BenchmarkSet.Kind",
+        "EnrolmentKind": "search.models.Enrolment.Source",
         "LogState": ["good", "warn", "bad"],
         "OpenedState": ["fits", "differs", "erased", "elsewhere"],
         "ReviewState": "search.models.ReviewState",

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies: ClassVar[list[tuple[str, str]]] = [
-        ("search", "0007_witness_quorum"),
+        ("search", "0008_scan"),
         ("audit", "0019_imported_templates"),
     ]
     operations: ClassVar[list[Any]] = [
