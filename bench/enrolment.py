@@ -128,7 +128,7 @@ def _race(installation: Installation, model: str, manifest: Path, rounds: int) -
     ours: list[float] = []
     bare: list[float] = []
     for number in range(rounds):
-        gallery = _gallery(installation, model, f"race {number}")
+        gallery = searchable_gallery(installation, model, f"race {number}")
         say(f"enrolment: {photos} photos with {model}, round {number + 1} of {rounds}")
         command = [str(gallery.id), "--manifest", str(manifest), "--workers", str(PROCESSES), "--verbosity", "0"]
         acts: list[tuple[list[float], Callable[[], object]]] = [
