@@ -21,7 +21,7 @@ from core import database, key_backups, keystore
 from core.models import User
 from core.permissions import require, signature
 from core.person_roles import Permission
-from search import law, sealed, states
+from search import law, leads, sealed, states
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
 from search.gate.client import GateRefused
@@ -112,7 +112,8 @@ def _destroy(request: SearchRequest) -> bool:
     """Keys first: a file that is left cannot be read any more. Says whether there was anything."""
     keys = keystore.destroy_many([request.id, sealed.photo_record(request), claim_record(request.id)])
     paths = [sealed.attachment_path(one) for one in request.attachments.values_list("pk", flat=True)]
-    return _unlink(sealed.probe_path(request), sealed.crop_path(request), *paths) or keys > 0
+    of_leads = [leads.path(lead, kind) for lead in request.leads.all() for kind in leads.PICTURES]
+    return _unlink(sealed.probe_path(request), sealed.crop_path(request), *paths, *of_leads) or keys > 0
 
 
 def _unlink(*paths: Path) -> bool:

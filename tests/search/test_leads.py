@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
 from core.models import User
-from search import leads, outcomes, readings, reviews
+from search import erasure, leads, outcomes, readings, reviews
 from search.exceptions import StateConflict
 from search.gate.client import GateRefused
 from search.models import Lead, LeadOutcome, ReviewDecision, ReviewState, SearchRequest
@@ -79,6 +79,14 @@ def test_pictures_need_an_own_and_recent_reading(stage: Stage, monkeypatch: pyte
     monkeypatch.setattr(leads, "OPEN_FOR", timedelta(0))
     with pytest.raises(NotAllowed, match="Open the lead again"):
         leads.picture(by=cast.olivia, lead=lead, kind="photo")
+
+
+def test_the_pictures_of_a_lead_go_when_its_search_is_erased(stage: Stage) -> None:
+    lead = released(stage)
+    files = [leads.path(lead, kind) for kind in leads.PICTURES if leads.path(lead, kind).exists()]
+    assert files
+    erasure.erase(by=None, request=lead.request, approver=stage.cast.sam, secret=stage.cast.secrets[stage.cast.sam.id])
+    assert not any(file.exists() for file in files)
 
 
 def test_the_officer_never_sees_what_was_not_released(stage: Stage) -> None:
