@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bench import ROOT
 from bench.figures import Figure, milliseconds, ratios, say, spread, summary, table
+from bench.plots import Bar, Plot
 
 if TYPE_CHECKING:
     from bench.installation import Installation
@@ -195,6 +196,18 @@ def _whole(images: int, _: int) -> dict[str, Any]:
         "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "embeddings_megabytes": round(vectors.nbytes / 2**20),
     }
+
+
+def plots(result: dict[str, Any]) -> list[Plot]:
+    names = {
+        "chunk": "all pairs, counted (ours)",
+        "product": "bare matrix product",
+        "explicit": "explicit pairs, counted",
+        "fairlearn": "fairlearn, scores given",
+    }
+    rates = result["million_pairs_per_second"]
+    bars = [Bar(name, rates[code], ours=code == "chunk") for code, name in names.items()]
+    return [Plot("comparisons", "Pairs compared", "million pairs a second", bars)]
 
 
 def page(result: dict[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from audit.log.sources import DirectorySource
 from bench import gated
 from bench.figures import Figure, ratios, say, spread, summary, table
 from bench.installation import Installation, random_model
+from bench.plots import Bar, Plot
 from core import database
 
 TITLE = "The log"
@@ -249,6 +250,17 @@ def _bytes(installation: Installation) -> dict[str, int]:
         "tiles": round(int(row[4]) / count),
         "checkpoints": round(int(row[5]) / count),
     }
+
+
+def plots(result: dict[str, Any]) -> list[Plot]:
+    bars = []
+    for each in result["appends"]:
+        clients = f"{each['clients']} client{'s' if each['clients'] > 1 else ''}"
+        bars += [
+            Bar(f"append to the log, {clients}", each["appends_per_second"], ours=True),
+            Bar(f"plain insert, {clients}", each["inserts_per_second"]),
+        ]
+    return [Plot("log-appends", "Entries written", "per second, each flushed to disk", bars)]
 
 
 def page(result: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from usearch.index import MetricKind, ScalarKind, search
 from bench import gated, simulated
 from bench.figures import milliseconds, ratios, say, spread, summary, table
 from bench.installation import Installation
+from bench.plots import Bar, Plot
 from search.gate import client
 
 TITLE = "The exact scan of a gallery"
@@ -204,6 +205,22 @@ def _instructions() -> str:
     flags = place.read_text(encoding="utf-8").split() if place.is_file() else []
     wide = [flag for flag in ("avx512f", "avx2", "f16c", "fma", "asimd") if flag in flags]
     return f"{platform.machine()} {' '.join(wide)}; faiss {faiss.__version__} ({faiss.get_compile_options().strip()})"
+
+
+def plots(result: dict[str, Any]) -> list[Plot]:
+    return [
+        Plot(
+            f"matcher-{each['templates']}",
+            f"One probe against {each['templates']:,} templates",
+            "milliseconds",
+            [
+                Bar(name.replace("`", ""), each["milliseconds"][code], ours=code in ("gate", "scan"))
+                for code, name in NAMES.items()
+                if code in each["milliseconds"] and code != "gate_small"
+            ],
+        )
+        for each in result["sizes"]
+    ]
 
 
 def page(result: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import BENCHES, ROOT
+from bench import BENCHES, ROOT, plots
 from bench.figures import table
 from bench.installation import Installation
 from core.embedded import memory_bytes
@@ -61,9 +61,12 @@ def read(out: Path) -> dict[str, Any]:
 
 
 def write(out: Path, found: dict[str, Any]) -> None:
-    """results.json and README.md."""
+    """results.json, README.md and its figures."""
     out.mkdir(parents=True, exist_ok=True)
     ordered: dict[str, Any] = {name: found[name] for name in BENCHES if name in found}
+    for name, kept in ordered.items():
+        for plot in _plots(name, kept["result"]):
+            (out / f"{plot.name}.svg").write_bytes(plots.svg(plot))
     text = json.dumps({"format": FORMAT, "benches": ordered}, indent=1, ensure_ascii=False)
     (out / "results.json").write_text(text + "\n", encoding="utf-8")
     (out / "README.md").write_text("\n".join(_page(ordered)) + "\n", encoding="utf-8")
@@ -80,12 +83,21 @@ def _page(found: dict[str, Any]) -> list[str]:
     ]
     for name, kept in found.items():
         module = importlib.import_module(f"bench.{name}")
-        lines += ["", f"## {module.TITLE}", "", *module.page(kept["result"]), "", _circumstances(kept)]
+        lines += ["", f"## {module.TITLE}", "", *module.page(kept["result"])]
+        for plot in _plots(name, kept["result"]):
+            lines += ["", plot.line]
+        lines += ["", _circumstances(kept)]
     machines = {json.dumps(kept["machine"] | {"commit": ""}): kept["machine"] for kept in found.values()}
     lines += ["", "## Machine" if len(machines) == 1 else "## Machines"]
     for each in machines.values():
         lines += ["", *table(["what", "value"], [item for item in each.items() if item[0] != "commit"])]
     return lines
+
+
+def _plots(name: str, result: dict[str, Any]) -> list[plots.Plot]:
+    """The figures of a bench; one that has none shows its numbers in tables alone."""
+    drawn = getattr(importlib.import_module(f"bench.{name}"), "plots", None)
+    return [] if drawn is None else list(drawn(result))
 
 
 def _circumstances(kept: dict[str, Any]) -> str:

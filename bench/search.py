@@ -13,6 +13,7 @@ from bench import gated, portraits
 from bench.enrolment import Enrolled, enrolled
 from bench.figures import Stopwatch, say, spread, summary, table
 from bench.installation import Installation
+from bench.plots import Bar, Plot
 from core import jobs
 from core.demo.story import CASE, JUSTIFICATION
 from core.models import Job
@@ -33,7 +34,7 @@ STEPS = {
     "scan": "search (`gate.execute`)",
     "release": "read the candidates, waiting for the reading's own entry",
     "pictures": "decode the photo, keep the crop",
-    "rest": "everything else: rows, keys, journal",
+    "rest": "everything else (rows, keys, journal)",
     "overhead": "gate and log without waiting: bind, search of this small gallery, everything else",
     "total": "from the approval to the candidates",
 }
@@ -162,6 +163,22 @@ def _rank_1(installation: Installation, place: Enrolled, photos: int) -> str:
         for each, person in zip(found, kept["people"], strict=True)
     )
     return f"{right} of {photos}"
+
+
+def plots(result: dict[str, Any]) -> list[Plot]:
+    return [
+        Plot(
+            f"search-{name}",
+            f"Where a search with {name} spends its time",
+            "milliseconds",
+            [
+                Bar(label.split(" (")[0].split(", ")[0], each["milliseconds"][step], ours=True)
+                for step, label in STEPS.items()
+                if step not in ("total", "overhead")
+            ],
+        )
+        for name, each in result["models"].items()
+    ]
 
 
 def page(result: dict[str, Any]) -> list[str]:
