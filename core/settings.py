@@ -329,6 +329,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "resume-searches": {"task": "search.resume_searches", "schedule": 60.0, "options": {"expires": 60}},
     "finish-erasures": {"task": "search.finish_erasures", "schedule": 300.0, "options": {"expires": 300}},
     "repeat-evaluations": {"task": "audit.repeat_evaluations", "schedule": 3600.0, "options": {"expires": 3600}},
+    "build-codes": {"task": "search.build_codes", "schedule": 300.0, "options": {"expires": 300}},
     "erase-due": {"task": "search.erase_due", "schedule": 3600.0, "options": {"expires": 3600}},
     "seal-overdue": {"task": "search.seal_overdue", "schedule": 60.0, "options": {"expires": 60}},
 }

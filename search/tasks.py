@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.celery import app
-from search import erasure, life, removal
+from search import codes, erasure, life, removal
 
 
 @app.task(name="search.expire_requests")
@@ -35,3 +35,9 @@ def finish_erasures() -> None:
 def erase_due() -> None:
     """Erase what was kept as long as it may be."""
     erasure.erase_due()
+
+
+@app.task(name="search.build_codes")
+def build_codes() -> None:
+    """Queue the codes that searches in two stages wait for."""
+    codes.queue()

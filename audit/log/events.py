@@ -266,6 +266,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "A search was run and its result stored.",
                 "request=id intent=id bound=id edition=int version=int templates=int threshold=int k=int method=code started=int",
+                "bits=int cut=int loss_one_in=int",
                 commits="candidates candidates_micro",
             ),
             _event(
@@ -280,6 +281,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "A search was run again and compared.",
                 "request=id comparison=code expunged=int near_threshold=int approver=id",
+                "lost=int",
             ),
             *(_event(*said) for said in EVENTS_OF_REVIEWS),
             *(_event(*said) for said in EVENTS_OF_PRIVACY),

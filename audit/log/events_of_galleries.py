@@ -73,6 +73,22 @@ EVENTS_OF_GALLERIES: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "",
     ),
     (
+        "gallery:codes:drawn",
+        "gallery_owner",
+        "The planes of an edition's codes were drawn.",
+        "edition=int bits=int digest=hash",
+        "",
+        "",
+    ),
+    (
+        "gallery:codes:built",
+        "gallery_owner",
+        "The templates of batches got their codes.",
+        "edition=int batches=int templates=int",
+        "",
+        "",
+    ),
+    (
         "gallery:enrolment:started",
         "app",
         "An enrolment was started.",

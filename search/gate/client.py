@@ -301,6 +301,19 @@ def warm(connection: psycopg.Connection, edition: int) -> None:
     _call(connection, "gallery.warm", edition, cast="::text")
 
 
+def build_codes(connection: psycopg.Connection, edition: int, pages: int) -> tuple[int, int]:
+    """Codes the templates of the next `pages` pages; returns how far it is and of how much: equal when all have theirs."""
+    with refusals():
+        row = connection.execute("SELECT done, whole FROM gallery.build_codes(%s, %s)", [edition, pages]).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def uncoded(connection: psycopg.Connection) -> dict[int, int]:
+    """How many sealed batches of an edition wait for their codes; without the editions where none does."""
+    return {edition: batches for edition, batches in connection.execute("SELECT edition, batches FROM gallery.uncoded()")}
+
+
 def editions(connection: psycopg.Connection, gallery: uuid.UUID | None = None) -> list[Edition]:
     """Every gallery edition, or those of one gallery."""
     rows = connection.execute(

@@ -1,0 +1,15 @@
+from typing import Any, ClassVar
+
+from django.db import migrations
+
+from core.database import sql_files
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar[list[tuple[str, str]]] = [
+        ("search", "0007_witness_quorum"),
+        ("audit", "0019_codes"),
+    ]
+    operations: ClassVar[list[Any]] = sql_files(
+        "search", ["gate/sql/110_codes.sql", "gate/sql/120_two_stages.sql", "gate/sql/060_pins.sql"]
+    )

@@ -1,0 +1,470 @@
+"""Searches in two stages: off until two people allow them, never less than they say, and codes are nobody's but the database's."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pgvector import HalfVector
+
+from search import cut
+from search.gate import client, params
+from tests.enforcement.refusals import refused
+from tests.enforcement.world import DIMENSION, PEOPLE, World, digest, unit
+
+Open = Callable[..., psycopg.Connection]
+Row = tuple[uuid.UUID, uuid.UUID, np.ndarray]
+HIGH = 700_000  # where the cut leaves at most one in a hundred of these few people
+
+
+def build(connection: psycopg.Connection, edition: int, pages: int = 1000) -> int:
+    """Codes for everything; returns the number of slices."""
+    for slices in range(1, 10_000):
+        done, whole = client.build_codes(connection, edition, pages)
+        if done == whole:
+            return slices
+    raise AssertionError("the work does not end")
+
+
+def enrol(world: World, rows: Sequence[Row]) -> None:
+    secret = secrets.token_bytes(32)
+    batch = client.open_batch(world.app, world.edition, hashlib.sha256(secret).digest())
+    world.insert(batch, list(rows))
+    client.seal_batch(
+        world.app,
+        edition=world.edition,
+        batch=batch,
+        secret=secret,
+        templates=len(rows),
+        digest=digest(list(rows)),
+    )
+
+
+def people(number: int, seed: int) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    return [(uuid.uuid4(), uuid.uuid4(), unit(row)) for row in rng.standard_normal((number, DIMENSION))]
+
+
+def at(cosine: float, face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A unit vector at this cosine to `face`."""
+    other = rng.standard_normal(face.size)
+    other = unit(other - (other @ face) * face)
+    return unit(cosine * face + math.sqrt(1 - cosine**2) * other)
+
+
+def expunge(world: World, person: uuid.UUID) -> None:
+    [proposal] = world.propose("gallery:expunge", params.expunge(person=person), world.sam)
+    client.expunge(world.app, person=person, proposal=proposal)
+
+
+def replay(world: World, request: uuid.UUID) -> dict[str, Any]:
+    [proposal] = world.propose("gate:replay", params.replay(request=request), world.sam)
+    client.replay(world.app, request, proposal)
+    return world.logged("search:result:replayed", request)[-1]
+
+
+def result(world: World, probe: np.ndarray, threshold: int = HIGH) -> dict[str, Any]:
+    """The entry of a result."""
+    return world.logged("search:result:stored", world.executed(probe, threshold=threshold).request)[0]
+
+
+def found(world: World, probe: np.ndarray) -> list[uuid.UUID]:
+    filed = world.executed(probe, threshold=HIGH)
+    return [one.template for one in world.candidates(world.app, world.view(filed.request)).candidates]
+
+
+def codes(superuser: psycopg.Connection, world: World) -> set[uuid.UUID]:
+    rows = superuser.execute("SELECT template FROM gallery.code WHERE edition = %s", [world.edition]).fetchall()
+    assert len({row[0] for row in rows}) == len(rows), "one code a template"
+    return {row[0] for row in rows}
+
+
+@pytest.fixture
+def allowed(world: World) -> World:
+    """Two people have allowed searches in two stages, and every template has its code."""
+    world.set_policy("two_stage_from", 200)
+    build(world.app, world.edition)
+    return world
+
+
+def test_every_search_is_exact_until_two_people_allow_two_stages_and_codes_are_complete(world: World) -> None:
+    rng = np.random.default_rng(5)
+    probe = at(0.8, world.faces[3], rng)
+    build(world.app, world.edition)
+    assert result(world, probe)["method"] == "exact"
+    world.set_policy("two_stage_from", PEOPLE + 1)
+    assert result(world, probe)["method"] == "exact"
+    world.set_policy("two_stage_from", PEOPLE)
+    said = result(world, probe)
+    assert (said["method"], said["bits"], said["loss_one_in"]) == ("two_stage", 1024, 1_000_000)
+    assert said["cut"] >= cut.cut(HIGH / 1e6, DIMENSION)
+    assert found(world, probe) == [world.rows[3][0]]
+    enrol(world, people(5, seed=1))
+    assert "cut" not in result(world, probe)
+    build(world.app, world.edition)
+    assert result(world, probe)["method"] == "two_stage"
+    world.set_policy("two_stage_from", 0)
+    assert result(world, probe)["method"] == "exact"
+
+
+def test_one_person_alone_does_not_allow_two_stages(world: World) -> None:
+    values = params.set_policy(setting="two_stage_from", value=1)
+    with refused("proposals"):
+        client.set_policy(
+            world.app,
+            setting="two_stage_from",
+            value=1,
+            proposals=world.propose("gate:set_policy", values, world.sam),
+        )
+
+
+def test_where_the_cut_leaves_too_many_the_search_is_exact(allowed: World) -> None:
+    said = result(allowed, allowed.faces[7], threshold=400_000)
+    assert said["method"] == "exact"
+    assert "loss_one_in" not in said
+
+
+def test_a_replay_does_as_the_first_search_did_and_asks_the_exact_scan_as_well(allowed: World) -> None:
+    probe = at(0.8, allowed.faces[3], np.random.default_rng(6))
+    two = allowed.executed(probe, threshold=HIGH)
+    said = replay(allowed, two.request)
+    assert (said["comparison"], said["lost"]) == ("same", 0)
+    allowed.set_policy("two_stage_from", 0)
+    assert replay(allowed, two.request)["lost"] == 0
+    exact = allowed.executed(probe, threshold=HIGH)
+    assert "lost" not in replay(allowed, exact.request)
+    expunge(allowed, allowed.rows[3][1])
+    said = replay(allowed, two.request)
+    assert (said["comparison"], said["expunged"], said["lost"]) == ("same_except_expunged", 1, 0)
+
+
+def test_a_replay_tells_what_the_first_stage_lost(allowed: World, as_superuser: psycopg.Connection) -> None:
+    """A lost code is what bad luck with the planes would be."""
+    probe = at(0.8, allowed.faces[3], np.random.default_rng(6))
+    as_superuser.execute("DELETE FROM gallery.code WHERE template = %s", [allowed.rows[3][0]])
+    filed = allowed.executed(probe, threshold=HIGH)
+    said = replay(allowed, filed.request)
+    assert (said["comparison"], said["lost"]) == ("same", 1)
+
+
+def test_codes_go_with_their_templates_in_the_same_transaction(
+    allowed: World, as_role: Open, as_superuser: psycopg.Connection
+) -> None:
+    template, person, _ = allowed.rows[3]
+    [proposal] = allowed.propose("gallery:expunge", params.expunge(person=person), allowed.sam)
+    connection = as_role("app", autocommit=False)
+    client.expunge(connection, person=person, proposal=proposal)
+    connection.rollback()
+    assert template in codes(as_superuser, allowed)
+    client.expunge(connection, person=person, proposal=proposal)
+    connection.commit()
+    assert codes(as_superuser, allowed) == {row[0] for row in allowed.rows} - {template}
+
+
+def test_removed_and_unsealed_templates_are_not_found_in_two_stages(
+    allowed: World, as_superuser: psycopg.Connection
+) -> None:
+    probe = at(0.8, allowed.faces[3], np.random.default_rng(6))
+    before = allowed.executed(probe, threshold=HIGH)
+    secret = secrets.token_bytes(32)
+    twin = [(uuid.uuid4(), uuid.uuid4(), probe)]
+    batch = client.open_batch(allowed.app, allowed.edition, hashlib.sha256(secret).digest())
+    allowed.insert(batch, twin)
+    build(allowed.app, allowed.edition)
+    assert codes(as_superuser, allowed) == {row[0] for row in allowed.rows}
+    assert found(allowed, probe) == [allowed.rows[3][0]]
+    client.discard_batch(allowed.app, allowed.edition, batch, secret)
+    values = params.remove(edition=allowed.edition, templates=[allowed.rows[3][0]])
+    [proposal] = allowed.propose("gallery:remove", values, allowed.sam)
+    client.remove(allowed.app, edition=allowed.edition, templates=[allowed.rows[3][0]], proposal=proposal)
+    assert result(allowed, probe)["method"] == "two_stage"
+    assert found(allowed, probe) == []
+    assert replay(allowed, before.request)["comparison"] == "same"
+
+
+def test_a_person_who_is_expunged_between_two_slices_gets_no_code(
+    world: World, as_superuser: psycopg.Connection
+) -> None:
+    client.build_codes(world.app, world.edition, 1)  # draws
+    done, whole = client.build_codes(world.app, world.edition, 1)
+    assert 0 < done < whole - 1, "there is more than one slice"
+    [coded, *_], [waiting, *_] = (
+        [row for row in world.rows if (row[0] in codes(as_superuser, world)) is is_coded] for is_coded in (True, False)
+    )
+    for _, person, _ in (coded, waiting):
+        expunge(world, person)
+    late = people(3, seed=2)
+    enrol(world, late)
+    build(world.app, world.edition, pages=1)
+    rest = {row[0] for row in world.rows} - {coded[0], waiting[0]}
+    assert codes(as_superuser, world) == rest, "what was sealed meanwhile waits for the next pass"
+    build(world.app, world.edition, pages=1)
+    assert codes(as_superuser, world) == rest | {row[0] for row in late}
+    assert client.uncoded(world.app) == {}
+    built = world.logged("gallery:codes:built")
+    assert [(one["batches"], one["templates"]) for one in built] == [(1, PEOPLE - 2), (1, PEOPLE + 1)]
+
+
+def test_a_partition_that_is_written_anew_meanwhile_is_coded_from_the_start(
+    world: World, as_superuser: psycopg.Connection
+) -> None:
+    for _ in range(2):
+        client.build_codes(world.app, world.edition, 1)
+    as_superuser.execute(f"VACUUM FULL gallery.template_{world.edition}")
+    build(world.app, world.edition, pages=1)
+    assert codes(as_superuser, world) == {row[0] for row in world.rows}
+
+
+def test_codes_that_went_missing_are_noticed_when_the_next_batch_is_coded(
+    allowed: World, as_superuser: psycopg.Connection
+) -> None:
+    as_superuser.execute("DELETE FROM gallery.code WHERE template = %s", [allowed.rows[3][0]])
+    late = people(3, seed=2)
+    enrol(allowed, late)
+    build(allowed.app, allowed.edition)
+    assert codes(as_superuser, allowed) == {row[0] for row in [*allowed.rows, *late]}
+
+
+STATEMENTS = (
+    "TABLE gallery.plane",
+    "TABLE gallery.code",
+    "TABLE gallery.code_{edition}",
+    "TABLE gallery.coded",
+    "TABLE gallery.codebook",
+    "SELECT count(*) FROM gallery.code",
+    "COPY gallery.code_{edition} TO STDOUT",
+    "INSERT INTO gallery.code VALUES ({edition}, repeat('1', 1024)::bit(1024), gen_random_uuid())",
+    "INSERT INTO gallery.code_{edition} VALUES ({edition}, repeat('1', 1024)::bit(1024), gen_random_uuid())",
+    "INSERT INTO gallery.plane VALUES ({edition}, 1, '[1]')",
+    "INSERT INTO gallery.coded VALUES ({edition}, 2)",
+    "UPDATE gallery.plane SET plane = '[1]'",
+    "UPDATE gallery.code SET code = ~code",
+    "UPDATE gallery.codebook SET longest = 9",
+    "DELETE FROM gallery.code",
+    "TRUNCATE gallery.code",
+    "DROP TABLE gallery.code_{edition}",
+    "SELECT gallery.draw_planes({edition}, 128)",
+    "SELECT gallery.drop_codes({edition})",
+    "SELECT gallery.code_of({edition}, '[1]')",
+    "SELECT gallery.cut_of({edition}, '[1]', 1, 0.5)",
+    "SELECT gallery.shortlist({edition}, '[1]', 1024, NULL)",
+    "SELECT gallery.within_cut({edition}, repeat('1', 1024)::bit varying, 1024, NULL)",
+    "SELECT gallery.rerank({edition}, '{{1}}', 1, '[1]', 1, 1, '{{}}')",
+    "SELECT gallery.is_coded({edition}, '{{1}}')",
+    "UPDATE gate.setting SET value = 1",
+    "SELECT cut FROM gate.outcome",
+)
+
+
+@pytest.mark.parametrize("role", ["app", "reader"])
+def test_nobody_reads_or_writes_codes_or_chooses_planes(allowed: World, as_role: Open, role: str) -> None:
+    connection = as_role(role)
+    for statement in STATEMENTS:
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute(statement.format(edition=allowed.edition))
+        assert caught.value.sqlstate == "42501", statement
+
+
+def test_a_seed_does_not_choose_the_planes(
+    world: World, mallory: psycopg.Connection, as_superuser: psycopg.Connection
+) -> None:
+    editions = [world.new_edition(uuid.uuid4(), world.model) for _ in range(2)]
+    for edition in editions:
+        mallory.execute("SELECT setseed(0.5)")
+        client.build_codes(mallory, edition, 1)
+    planes = [
+        np.array([row[0].to_list() for row in _vectors(as_superuser, edition)], np.float64) for edition in editions
+    ]
+    for drawn in planes:
+        assert drawn.shape == (1024, DIMENSION)
+        assert abs(drawn.mean()) < 0.015
+        assert abs(drawn.std() - 1) < 0.015
+    assert abs((planes[0] * planes[1]).mean()) < 0.015, "two draws have nothing to do with each other"
+    drawn = world.logged("gallery:codes:drawn")
+    assert [one["edition"] for one in drawn] == editions
+    assert drawn[0]["digest"] != drawn[1]["digest"]
+
+
+def _vectors(superuser: psycopg.Connection, edition: int) -> list[Any]:
+    from pgvector.psycopg import register_vector
+
+    register_vector(superuser)
+    return superuser.execute(
+        "SELECT plane FROM gallery.plane WHERE edition = %s ORDER BY place", [edition]
+    ).fetchall()
+
+
+def test_an_interrupted_slice_shows_no_plane(world: World, mallory: psycopg.Connection) -> None:
+    client.build_codes(mallory, world.edition, 1)
+    mallory.execute("SET statement_timeout = '15ms'")
+    with pytest.raises(psycopg.errors.QueryCanceled) as caught:
+        for _ in range(50):
+            client.build_codes(mallory, world.edition, 1)
+    said = str(caught.value) + str(caught.value.diag.context)
+    assert "[" not in said.replace("ARRAY[", "")
+
+
+@pytest.mark.parametrize("pages", [0, -1, 10_001])
+def test_a_slice_has_a_size(world: World, mallory: psycopg.Connection, pages: int) -> None:
+    with refused("pages"):
+        client.build_codes(mallory, world.edition, pages)
+    with refused("edition"):
+        client.build_codes(mallory, 999, 1)
+
+
+def test_the_first_stage_keeps_its_plan_whatever_the_caller_sets(
+    allowed: World, as_role: Open, as_superuser: psycopg.Connection
+) -> None:
+    connection = as_role("app")
+    for setting in (
+        "max_parallel_workers = 0",
+        "max_parallel_workers_per_gather = 0",
+        "enable_seqscan = off",
+        "enable_indexscan = off",
+        "enable_nestloop = off",
+        "plan_cache_mode = force_generic_plan",
+        "work_mem = '64kB'",
+        "jit = on",
+    ):
+        connection.execute(f"SET {setting}")
+    counts = "SELECT parallel_workers_launched FROM pg_stat_database WHERE datname = current_database()"
+    scans = f"SELECT seq_scan FROM pg_stat_all_tables WHERE relid = 'gallery.template_{allowed.edition}'::regclass"
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    before = [as_superuser.execute(query).fetchone() for query in (counts, scans)]
+    filed = allowed.bound(at(0.8, allowed.faces[11], np.random.default_rng(8)), threshold=HIGH)
+    allowed.execute(connection, filed)
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    connection.execute("SELECT 1")
+    after = [as_superuser.execute(query).fetchone() for query in (counts, scans)]
+    assert before[0] is not None and after[0] is not None
+    assert after[0][0] > before[0][0], "the codes were read in parallel"
+    assert after[1] == before[1], "templates were read by key, not as a whole"
+    assert allowed.logged("search:result:stored", filed.request)[0]["method"] == "two_stage"
+
+
+# What is promised of the cut
+
+
+def test_a_code_says_on_which_side_of_each_plane_a_template_lies(
+    allowed: World, as_superuser: psycopg.Connection
+) -> None:
+    planes = np.array([row[0].to_list() for row in _vectors(as_superuser, allowed.edition)], np.float64)
+    rows = as_superuser.execute(
+        "SELECT t.embedding, c.code::text FROM gallery.code c JOIN gallery.template t USING (edition, template)"
+    ).fetchall()
+    faces = np.array([row[0].to_list() for row in rows], np.float64)
+    signs = np.array([[bit == "1" for bit in row[1]] for row in rows])
+    projected = -(faces @ planes.T)
+    clear = np.abs(projected) > 1e-5
+    assert clear.mean() > 0.999
+    assert (signs == (projected > 0))[clear].all()
+
+
+@pytest.mark.parametrize("dimension", [128, 512])
+def test_the_database_and_the_tables_agree_on_the_cut(
+    as_superuser: psycopg.Connection, dimension: int
+) -> None:
+    for cosine in (-1.0, -0.2, 0.0, 0.3, 0.35, 0.4, 0.55, 0.999, 1.0, 1.2):
+        for loss in (1e-6, 1e-2):
+            row = as_superuser.execute("SELECT gallery.cut(1024, %s, %s, %s)", [dimension, cosine, loss]).fetchone()
+            assert row == (cut.cut(cosine, dimension, loss=loss),), (cosine, loss)
+
+
+def test_the_cut_is_the_smallest_that_keeps_the_promise() -> None:
+    """Against exact integers: with p = 3/8 the binomial tail is a fraction."""
+    rounding = cut.parted(1.0, 128)
+    cosine = math.cos(math.pi * (3 / 8 - rounding))
+    assert cut.parted(cosine, 128) == pytest.approx(3 / 8)
+    chosen = cut.cut(cosine, 128)
+
+    def above(distance: int) -> float:
+        ways = sum(math.comb(1024, k) * 3**k * 5 ** (1024 - k) for k in range(distance + 1, 1025))
+        return ways / 8**1024
+
+    assert above(chosen) <= 1e-6 < above(chosen - 1)
+
+
+def test_planted_candidates_are_lost_no_more_often_than_was_said(
+    world: World, as_superuser: psycopg.Connection
+) -> None:
+    """With a weak bound on purpose: one in a million would show nothing on thousands. Every probe has one candidate of its own."""
+    loss, threshold, number = 0.01, 0.45, 3000
+    rng = np.random.default_rng(12)
+    probes = [unit(row) for row in rng.standard_normal((number, DIMENSION))]
+    planted = [
+        (uuid.uuid4(), uuid.uuid4(), at(rng.uniform(threshold, threshold + 0.05), probe, rng)) for probe in probes
+    ]
+    enrol(world, planted)
+    build(world.app, world.edition)
+    as_superuser.execute("CREATE TEMP TABLE pair (probe halfvec, template uuid)")
+    with as_superuser.cursor() as cursor, cursor.copy("COPY pair FROM STDIN") as copy:
+        for probe, (template, _, _) in zip(probes, planted, strict=True):
+            copy.write_row((HalfVector(probe).to_text(), template))
+    row = as_superuser.execute(
+        "SELECT count(*), count(*) FILTER (WHERE (c.code <~> gallery.code_of(%(edition)s, p.probe)::bit(1024))"
+        " > gallery.cut_of(%(edition)s, p.probe, %(threshold)s, %(loss)s))"
+        " FROM pair p JOIN gallery.code c USING (template)",
+        {"edition": world.edition, "threshold": round(threshold * 1e6), "loss": loss},
+    ).fetchone()
+    assert row is not None
+    counted, lost = row
+    assert counted == number
+    limit = next(k for k in range(number) if _binomial_up_to(k, number, loss) >= 0.99)
+    assert 0 < lost <= limit
+
+
+def _binomial_up_to(most: int, number: int, p: float) -> float:
+    return sum(math.comb(number, k) * p**k * (1 - p) ** (number - k) for k in range(most + 1))
+
+
+def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
+    allowed: World, as_superuser: psycopg.Connection
+) -> None:
+    """Over random galleries: clusters, twins and copies beside the first 300 people, removed people, any cut, threshold and length."""
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.integers(0, 2**32 - 1), st.integers(0, 1024), st.integers(1, 900_000), st.integers(1, 400))
+    def check(seed: int, distance: int, threshold: int, k: int) -> None:
+        rng = np.random.default_rng(seed)
+        probe = HalfVector(at(rng.uniform(0, 1), allowed.faces[rng.integers(PEOPLE)], rng)).to_text()
+        facts = {"e": allowed.edition, "q": probe, "t": threshold, "k": k, "cut": distance, "b": batches}
+        passed = as_superuser.execute("SELECT gallery.shortlist(%(e)s, %(q)s, %(cut)s, NULL)", facts).fetchone()
+        assert passed is not None
+        by_hand = as_superuser.execute(
+            "SELECT array_agg(template) FROM gallery.code WHERE edition = %(e)s"
+            " AND bit_count(code # gallery.code_of(%(e)s, %(q)s)::bit(1024)) <= %(cut)s",
+            facts,
+        ).fetchone()
+        assert by_hand is not None
+        assert sorted(passed[0]) == sorted(by_hand[0] or [])
+        for version in (1, last):
+            facts |= {"v": version, "near": passed[0]}
+            two = as_superuser.execute(
+                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, %(near)s)", facts
+            ).fetchall()
+            exact = as_superuser.execute(
+                "SELECT * FROM gallery.scan(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, 100000)", facts
+            ).fetchall()
+            assert two == [row for row in exact if row[0] in set(passed[0])][:k]
+
+    rng = np.random.default_rng(3)
+    near = [(uuid.uuid4(), uuid.uuid4(), at(0.9, allowed.faces[n % 5], rng)) for n in range(60)]
+    enrol(allowed, near + [(uuid.uuid4(), uuid.uuid4(), allowed.faces[n]) for n in (1, 1, 2)])
+    gone = [near[0][0], allowed.rows[1][0]]
+    [proposal] = allowed.propose(
+        "gallery:remove", params.remove(edition=allowed.edition, templates=gone), allowed.sam
+    )
+    client.remove(allowed.app, edition=allowed.edition, templates=gone, proposal=proposal)
+    build(allowed.app, allowed.edition)
+    batches = [1, 2]
+    last = next(one.version for one in client.editions(allowed.app) if one.edition == allowed.edition)
+    check()
