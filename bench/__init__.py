@@ -6,4 +6,4 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-BENCHES: Final = ("enrolment", "ingest", "search", "crowd", "matcher", "log", "comparisons")
+BENCHES: Final = ("enrolment", "ingest", "search", "crowd", "matcher", "two_stage", "log", "comparisons")

@@ -60,7 +60,14 @@ def unit(rows: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def gallery(installation: Installation, people: int, dimension: int, *, threshold: int) -> Gallery:
-    """Registers an edition, fills it with one batch through COPY, and seals it, as an enrolment does."""
+    """A gallery with one batch of random vectors."""
+    edition = registered(installation, dimension, threshold=threshold)
+    made = vectors(people, dimension, people)
+    return Gallery(edition, fill(installation, edition.edition, made), made)
+
+
+def registered(installation: Installation, dimension: int, *, threshold: int) -> gated.Edition:
+    """An empty edition whose face model may be searched from `threshold` on."""
     model, identity = random_model(), uuid.uuid4()
     [proposal] = installation.proposals(
         "gallery:register_edition", params.register_edition(gallery=identity, model=model, dimension=dimension), "sam"
@@ -69,8 +76,7 @@ def gallery(installation: Installation, people: int, dimension: int, *, threshol
         installation.app, gallery=identity, model=model, dimension=dimension, proposal=proposal
     )
     installation.adopt(model, threshold)
-    made = vectors(people, dimension, people)
-    return Gallery(gated.Edition(identity, edition, model), fill(installation, edition, made), made)
+    return gated.Edition(identity, edition, model)
 
 
 def edition_of(gallery: Row) -> gated.Edition:

@@ -311,7 +311,7 @@ def build_codes(connection: psycopg.Connection, edition: int, pages: int) -> tup
 
 def uncoded(connection: psycopg.Connection) -> dict[int, int]:
     """How many sealed batches of an edition wait for their codes; without the editions where none does."""
-    return {edition: batches for edition, batches in connection.execute("SELECT edition, batches FROM gallery.uncoded()")}
+    return dict(connection.execute("SELECT edition, batches FROM gallery.uncoded()").fetchall())
 
 
 def editions(connection: psycopg.Connection, gallery: uuid.UUID | None = None) -> list[Edition]:
