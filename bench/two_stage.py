@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import faiss
@@ -72,11 +73,9 @@ def _size(installation: Installation, people: int, planted: int, rounds: int, *,
         lap = {}
         for name, search, least in (("two_stage", two[number], 1), ("exact", one[number], 0)):
             installation.superuser.execute("UPDATE gate.setting SET value = %s WHERE name = 'two_stage_from'", [least])
-            lap[name] = milliseconds(
-                lambda search=search: client.execute(installation.app, search.request, search.claim_secret)
-            )
+            lap[name] = milliseconds(partial(client.execute, installation.app, search.request, search.claim_secret))
         if here.index is not None:
-            lap["faiss"] = milliseconds(lambda probe=probe: here.index.search(probe[None], K))
+            lap["faiss"] = milliseconds(partial(here.index.search, probe[None], K))
         if number:  # round 0 warms everything up
             for name, value in lap.items():
                 laps.setdefault(name, []).append(value)
@@ -145,8 +144,8 @@ def _slices(rng: np.random.Generator, people: int) -> Iterator[NDArray[np.float3
 def _mate(probe: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """A unit vector whose cosine to the probe lies evenly in [T, T + 0.05]."""
     cosine = rng.uniform(THRESHOLD / _MILLION, THRESHOLD / _MILLION + 0.05)
-    other = rng.standard_normal(DIMENSION)
-    other = unit(other - (other @ probe) * probe)
+    drawn = rng.standard_normal(DIMENSION)
+    other = unit(drawn - (drawn @ probe) * probe)
     return unit(cosine * probe + np.sqrt(1 - cosine**2) * other)
 
 

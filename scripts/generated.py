@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Page -> the command that prints it.
 PAGES: dict[str, list[str]] = {
     "docs/reference/events.md": ["events_reference"],
+    "docs/reference/two-stage.md": ["two_stage_reference"],
     "docs/openapi.yaml": ["spectacular", "--validate", "--fail-on-warn"],
 }
 

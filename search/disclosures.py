@@ -38,6 +38,7 @@ from search import (
     law,
     leads,
     measured,
+    methods,
     permissions,
     photos,
     readings,
@@ -260,6 +261,7 @@ class _Files:
                 "face_model": request.face_model,
                 "threshold_millionths": request.threshold,
                 "longest_list": request.k,
+                "method": methods.of(self.entries),
                 "submitted_at": request.submitted_at,
                 "approved_at": request.decided_at,
                 "done_at": request.done_at,
@@ -433,6 +435,7 @@ openings/         the values that those entries seal, with what opens them
 {third}{unfinished}
 
 WHAT IT DOES NOT SHOW
+{methods.of(self.entries)}
 That the lead is the person searched. Two examiners can both be wrong, and a face model returns people who look alike.
 
 HOW TO CHECK IT WITHOUT US

@@ -239,6 +239,7 @@ class Replay:
     comparison: str
     expunged: int
     near_threshold: int
+    lost: int | None  # of a search in two stages: candidates that the exact scan finds besides; None of an exact one
 
 
 def replay(*, by: User, request: SearchRequest, approver: User, secret: str) -> Replay:
@@ -263,7 +264,7 @@ def replay(*, by: User, request: SearchRequest, approver: User, secret: str) -> 
     if not made:
         raise Conflict("The search was run again, but its entry is not there. Tell the administrator.")
     fields = made[-1].fields
-    return Replay(made[-1].id, fields["comparison"], fields["expunged"], fields["near_threshold"])
+    return Replay(made[-1].id, fields["comparison"], fields["expunged"], fields["near_threshold"], fields.get("lost"))
 
 
 def _half(by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from core import database
-from search import states, trail
+from search import methods, states, trail
 from search.models import RequestState, Review, ReviewState, SearchRequest
 from search.review_states import said as said_of
 
@@ -116,7 +116,8 @@ def _facts(request: SearchRequest, said: list[trail.Entry]) -> Iterable[Step]:
     bound = _last(said, "search:probe:bound")
     yield _step("bound", "Face read and bound to the request", bound, bound.at if bound else None)
     result = _last(said, "search:result:stored")
-    yield _step("searched", "Gallery searched", result, result.at if result else None)
+    how = methods.sentence(result.fields) if result else ""
+    yield _step("searched", "Gallery searched", result, result.at if result else None, how)
     yield _step("result", "Result in the signed log", result, result.covered_at if result else None)
 
 

@@ -91,11 +91,12 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "search:probe:bound": "The search {request} was bound to one embedding[; result sealed unless approved by {deadline}].",
     "search:result:stored": (
         "The search {request} was run over {templates} templates of edition {edition}, version {version}, at threshold "
-        "{threshold}; its result is stored and sealed."
+        "{threshold}, method {method}[, which could miss a photo at the threshold with a chance of at most 1 in {loss_one_in}]; "
+        "its result is stored and sealed."
     ),
     "search:candidates:viewed": "{viewer} read the candidates of the search {request}.",
     "search:outcome:sealed": "The result of the search {request} was sealed: {reason}.",
-    "search:result:replayed": "The search {request} was run again: {comparison}, {expunged} expunged since.",
+    "search:result:replayed": "The search {request} was run again: {comparison}, {expunged} expunged since[, {lost} lost in two stages].",
     "search:review:decided": "An examiner took seat {seat} and decided on the candidates; ranks and scores hidden: {blind}.",
     "search:review:concluded": (
         "The review of {request} was concluded by {examiners}: {outcome}, {agreed} of {candidates} candidates supported by both."
@@ -125,6 +126,8 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "gallery:batch:opened": "Batch {batch} of edition {edition} was opened.",
     "gallery:batch:discarded": "Batch {batch} of edition {edition} was discarded with {templates} templates.",
     "gallery:batch:sealed": "Batch {batch} of edition {edition} was sealed with {templates} templates as version {version}.",
+    "gallery:codes:drawn": "The database drew {bits} planes for the codes of edition {edition}; SHA-256 {digest}.",
+    "gallery:codes:built": "All {templates} templates of edition {edition} have codes; {batches} batches were added.",
     "gallery:template:removed": "{templates} templates of edition {edition} were removed from searches, approved by {approver}.",
     "gallery:person:expunged": "The person {person} was expunged with {templates} templates, approved by {approver}.",
     "gallery:import:started": "The import of {templates} templates computed elsewhere into {gallery} was started. That they come from the face model is the importer's word.",

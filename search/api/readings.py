@@ -97,6 +97,10 @@ class ReplayOut(serializers.Serializer):
     comparison = serializers.ChoiceField(choices=("same", "same_except_expunged", "different"))
     expunged = serializers.IntegerField()
     near_threshold = serializers.IntegerField()
+    lost = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of a search in two stages: candidates that the exact scan finds besides. Null where the first was exact.",
+    )
 
 
 class ResultsToRead(View):

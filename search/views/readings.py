@@ -10,11 +10,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from core import access
+from core import access, database
 from core.exceptions import Invalid
 from core.person_roles import Permission
 from core.views.requests import person
-from search import intake, measured, permissions, photo_views, readings, reviews, sealed, selectors
+from search import intake, measured, methods, permissions, photo_views, readings, reviews, sealed, selectors, trail
 from search.models import RequestState
 from search.review_forms import FindingForm, ReviewNoteForm, finding_forms, refuse
 from search.views.status import picture
@@ -83,6 +83,7 @@ def _show(
         "may_decide": reviews.queue(by).filter(pk=found.pk).exists(),
         "measured": measured.of(found, size),
         "gallery_size": size,
+        "method": methods.of(trail.entries(database.session(), found.id)),
     }
     page = "search/candidates.html" if reading.candidates else "search/no_candidate.html"
     return render(request, page, context, status=status)

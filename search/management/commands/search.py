@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from core import jobs
+from core import database, jobs
 from core.acting import user_from_option
 from core.exceptions import GlasscaseError, Invalid
 from core.models import Job, JobState, User
-from search import intake, permissions, readings, requests, sealed, states
+from search import intake, methods, permissions, readings, requests, sealed, states, trail
 from search.exceptions import SearchRefused
 from search.models import RequestState, SearchRequest
 from search.requests import RequestFields
@@ -161,6 +161,7 @@ class Command(BaseCommand):
         said: dict[str, Any] = {
             "request": str(request.id),
             "state": request.state,
+            "method": methods.of(trail.entries(database.session(), request.id)),
             "receipt": written["result"]["receipt"],
             "entry": written["result"]["entry"],
             "receipts": written,
