@@ -6,12 +6,9 @@ evenly over [T, T + 0.05]. `BENCH_LARGE=1` adds ten million templates, without f
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,18 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pgvector import HalfVector
 
-from bench import gated
+from bench import gated, simulated
 from bench.figures import milliseconds, ratios, say, spread, summary, table
-from bench.installation import Installation, random_model
-from bench.scan import copied, unit
+from bench.installation import Installation
 from search import cut
-from search.gate import client, params
+from search.gate import client
 
 TITLE = "A search in two stages"
 DIMENSION = 512
 THRESHOLD = 400_000
 K = 20
-SLICE = 100_000
+SLICE = 250_000
 LARGE = 10_000_000
 _MILLION = 1_000_000
 
@@ -109,63 +105,37 @@ def _size(installation: Installation, people: int, planted: int, rounds: int, *,
 
 
 def _gallery(installation: Installation, people: int, planted: int, *, peers: bool) -> _Gallery:
-    model, gallery = random_model(), uuid.uuid4()
-    wanted = params.register_edition(gallery=gallery, model=model, dimension=DIMENSION)
-    [proposal] = installation.proposals("gallery:register_edition", wanted, "sam")
-    edition = client.register_edition(
-        installation.app, gallery=gallery, model=model, dimension=DIMENSION, proposal=proposal
-    )
-    installation.adopt(model, THRESHOLD)
+    edition = simulated.registered(installation, DIMENSION, threshold=THRESHOLD)
     index = faiss.IndexFlatIP(DIMENSION) if peers else None
-    rng = np.random.default_rng(people)
-    begun, loaded = time.monotonic(), 0
-    for vectors in _slices(rng, people - planted):
-        _load(installation, edition, vectors, index)
-        loaded += len(vectors)
-        say(f"two_stage: {loaded} of {people} templates are in")
-    probes = np.stack([unit(row) for row in rng.standard_normal((planted, DIMENSION), np.float32)])
-    mates = np.stack([_mate(probe, rng) for probe in probes])
-    ids = _load(installation, edition, mates, index)
+    begun = time.monotonic()
+    for first in range(0, people - planted, SLICE):
+        some = simulated.vectors(min(SLICE, people - planted - first), DIMENSION, people + first)
+        _load(installation, edition, some, index)
+        say(f"two_stage: {first + len(some)} of {people} templates are in")
+    probes = simulated.unit(np.random.default_rng(people).standard_normal((planted, DIMENSION)))
+    ids = _load(installation, edition, _mates(probes, people).astype(np.float16), index)
     loading, begun = time.monotonic() - begun, time.monotonic()
     while True:
-        done, whole = client.build_codes(installation.app, edition, 2000)
+        done, whole = client.build_codes(installation.app, edition.edition, 2000)
         say(f"two_stage: coded {done} of {whole} pages")
         if done == whole:
             break
-    return _Gallery(gated.Edition(gallery, edition, model), probes, ids, index, loading, time.monotonic() - begun)
+    return _Gallery(edition, probes, ids, index, loading, time.monotonic() - begun)
 
 
-def _slices(rng: np.random.Generator, people: int) -> Iterator[NDArray[np.float32]]:
-    for first in range(0, people, SLICE):
-        vectors = rng.standard_normal((min(SLICE, people - first), DIMENSION), np.float32)
-        yield vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _mate(probe: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """A unit vector whose cosine to the probe lies evenly in [T, T + 0.05]."""
-    cosine = rng.uniform(THRESHOLD / _MILLION, THRESHOLD / _MILLION + 0.05)
-    drawn = rng.standard_normal(DIMENSION)
-    other = unit(drawn - (drawn @ probe) * probe)
-    return unit(cosine * probe + np.sqrt(1 - cosine**2) * other)
-
-
-def _load(installation: Installation, edition: int, vectors: NDArray[np.float32], index: Any) -> list[uuid.UUID]:
-    """One sealed batch; returns the ids of its templates."""
-    half = vectors.astype(np.float16)
+def _load(installation: Installation, edition: gated.Edition, some: NDArray[np.float16], index: Any) -> list[uuid.UUID]:
     if index is not None:
-        index.add(half.astype(np.float32))
-    secret = secrets.token_bytes(32)
-    batch = client.open_batch(installation.app, edition, hashlib.sha256(secret).digest())
-    rows = copied(edition, batch, half)
-    statement = "COPY gallery.template (edition, batch, template, person, embedding) FROM STDIN (FORMAT binary)"
-    with installation.app.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(b"PGCOPY\n\xff\r\n\0" + bytes(8))
-        copy.write(rows.tobytes() + b"\xff\xff")
-    ids = [bytes(value) for value in rows["template"]]
-    ends = sorted(zip(ids, (one["person"].tobytes() + one["vector"].tobytes() for one in rows), strict=True))
-    digest = hashlib.sha256(b"".join(hashlib.sha256(identity + rest).digest() for identity, rest in ends)).digest()
-    client.seal_batch(installation.app, edition=edition, batch=batch, secret=secret, templates=len(rows), digest=digest)
-    return [uuid.UUID(bytes=one) for one in ids]
+        index.add(some.astype(np.float32))
+    return [uuid.UUID(bytes=one.tobytes()) for one in simulated.filled(installation, edition.edition, some)]
+
+
+def _mates(probes: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """For each probe a unit vector whose cosine to it lies evenly in [T, T + 0.05]."""
+    rng = np.random.default_rng(seed + 1)
+    cosines = rng.uniform(THRESHOLD / _MILLION, THRESHOLD / _MILLION + 0.05, len(probes))[:, None]
+    others = rng.standard_normal(probes.shape)
+    others = simulated.unit(others - (others * probes).sum(axis=1, keepdims=True) * probes)
+    return simulated.unit(cosines * probes + np.sqrt(1 - cosines**2) * others)
 
 
 def _losses(installation: Installation, here: _Gallery) -> tuple[int, int]:

@@ -258,7 +258,7 @@ STATEMENTS = (
     "SELECT gallery.cut_of({edition}, '[1]', 1, 0.5)",
     "SELECT gallery.shortlist({edition}, '[1]', 1024, NULL)",
     "SELECT gallery.within_cut({edition}, repeat('1', 1024)::bit varying, 1024, NULL)",
-    "SELECT gallery.rerank({edition}, '{{1}}', 1, '[1]', 1, 1, '{{}}')",
+    "SELECT gallery.rerank({edition}, '{{1}}', 1, '[1]', 1, 1, NULL, '{{}}')",
     "SELECT gallery.is_coded({edition}, '{{1}}')",
     "UPDATE gate.setting SET value = 1",
     "SELECT cut FROM gate.outcome",
@@ -321,6 +321,11 @@ def test_a_slice_has_a_size(world: World, mallory: psycopg.Connection, pages: in
 def test_the_first_stage_keeps_its_plan_whatever_the_caller_sets(
     allowed: World, as_role: Open, as_superuser: psycopg.Connection
 ) -> None:
+    # As large as fifty thousand templates would make it: below 8 MB no worker helps.
+    as_superuser.execute(
+        "INSERT INTO gallery.code SELECT %s, repeat('10', 512)::bit(1024), gen_random_uuid() FROM generate_series(1, 50000)",
+        [allowed.edition],
+    )
     connection = as_role("app")
     for setting in (
         "max_parallel_workers = 0",
@@ -335,7 +340,9 @@ def test_the_first_stage_keeps_its_plan_whatever_the_caller_sets(
         connection.execute(f"SET {setting}")
     counts = "SELECT parallel_workers_launched FROM pg_stat_database WHERE datname = current_database()"
     scans = f"SELECT seq_scan FROM pg_stat_all_tables WHERE relid = 'gallery.template_{allowed.edition}'::regclass"
-    connection.execute("SELECT pg_stat_force_next_flush()")
+    for waiting in (allowed.app, connection):
+        waiting.execute("SELECT pg_stat_force_next_flush()")
+        waiting.execute("SELECT 1")
     before = [as_superuser.execute(query).fetchone() for query in (counts, scans)]
     filed = allowed.bound(at(0.8, allowed.faces[11], np.random.default_rng(8)), threshold=HIGH)
     allowed.execute(connection, filed)
@@ -422,6 +429,22 @@ def _binomial_up_to(most: int, number: int, p: float) -> float:
     return sum(math.comb(number, k) * p**k * (1 - p) ** (number - k) for k in range(most + 1))
 
 
+def test_the_second_stage_keeps_to_a_sub_gallery(allowed: World, as_superuser: psycopg.Connection) -> None:
+    """As the exact scan does; marks are written with the template, here by the superuser because the world has none."""
+    near = [row[0] for row in allowed.rows]
+    as_superuser.execute("UPDATE gallery.template SET marks = 4 WHERE template = ANY (%s)", [near[:100]])
+    facts = {"e": allowed.edition, "q": HalfVector(allowed.faces[3]).to_text(), "near": near}
+    for marks in (None, 4, 2, 6):
+        two = as_superuser.execute(
+            "SELECT * FROM gallery.rerank(%(e)s, '{1}', 1, %(q)s, 1, 1000, %(m)s, %(near)s)", facts | {"m": marks}
+        ).fetchall()
+        exact = as_superuser.execute(
+            "SELECT * FROM gallery.scan(%(e)s, '{1}', 1, %(q)s, 1, 1000, %(m)s)", facts | {"m": marks}
+        ).fetchall()
+        assert two == exact
+        assert bool(two) is (marks != 2)
+
+
 def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
     allowed: World, as_superuser: psycopg.Connection
 ) -> None:
@@ -445,10 +468,10 @@ def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
         for version in (1, last):
             facts |= {"v": version, "near": passed[0]}
             two = as_superuser.execute(
-                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, %(near)s)", facts
+                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, NULL, %(near)s)", facts
             ).fetchall()
             exact = as_superuser.execute(
-                "SELECT * FROM gallery.scan(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, 100000)", facts
+                "SELECT * FROM gallery.scan(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, 100000, NULL)", facts
             ).fetchall()
             assert two == [row for row in exact if row[0] in set(passed[0])][:k]
 

@@ -62,7 +62,8 @@ BEGIN
     EXECUTE format('CREATE TABLE gallery.code_%s (LIKE gallery.code INCLUDING DEFAULTS)', p_edition);
     EXECUTE format('ALTER TABLE gallery.code_%1$s ALTER COLUMN code SET STATISTICS 0, ALTER COLUMN template SET STATISTICS 0,
         ALTER COLUMN code SET STORAGE PLAIN', p_edition);
-    EXECUTE format('ALTER TABLE gallery.code_%s SET (parallel_workers = 2)', p_edition);
+    -- The first stage itself decides how many workers help.
+    EXECUTE format('ALTER TABLE gallery.code_%s SET (parallel_workers = 64)', p_edition);
     EXECUTE format('ALTER TABLE gallery.code ATTACH PARTITION gallery.code_%1$s FOR VALUES IN (%1$s)', p_edition);
     PERFORM log.append_as_gallery('gallery:codes:drawn', jsonb_build_object(
         'edition', p_edition, 'bits', 1024, 'digest', encode(summed, 'hex')));
@@ -230,20 +231,28 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM gallery.plane p WHERE p.edition = p_edition
 $$;
 
--- The first stage. As the exact scan it keeps its parallel plan through the inner RETURN QUERY and pins what a caller could turn.
+-- The first stage. As the exact scan it reads the partition itself, keeps its parallel plan through the inner RETURN QUERY and pins what a
+-- caller could turn.
 CREATE FUNCTION gallery.within_cut(p_edition integer, p_code bit varying, p_cut integer, p_most bigint) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_seqscan = on SET enable_partition_pruning = on SET plan_cache_mode = force_custom_plan
-    SET max_parallel_workers = 8 SET max_parallel_workers_per_gather = 2 SET parallel_leader_participation = on
-    SET parallel_setup_cost = 0 SET parallel_tuple_cost = 0 SET min_parallel_table_scan_size = 0
+    SET enable_seqscan = on SET plan_cache_mode = force_custom_plan
+    SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_operator_cost = 0.0025
+    SET max_parallel_workers = 64 SET max_parallel_workers_per_gather = 0 SET parallel_leader_participation = on
+    SET parallel_setup_cost = 0 SET parallel_tuple_cost = 0 SET min_parallel_table_scan_size = 0 SET debug_parallel_query = off
     SET work_mem = '64MB' SET jit = off SET transform_null_equals = off
 AS $$
+DECLARE
+    leaf  text := 'code_' || p_edition;
+    bytes bigint := pg_relation_size(to_regclass(format('gallery.%I', leaf)));
 BEGIN
-    IF (length(p_code) = 1024) IS NOT TRUE THEN
+    IF (bytes IS NOT NULL AND length(p_code) = 1024) IS NOT TRUE THEN
         PERFORM gate.refuse('codes', 'There are no codes to search this gallery edition by.');
     END IF;
+    PERFORM set_config('max_parallel_workers_per_gather', least(
+        CASE WHEN bytes < 8388608 THEN 0 ELSE 1 + bytes / 67108864 END,
+        greatest(current_setting('max_worker_processes')::integer - 1, 0), 64)::text, true);
     RETURN QUERY EXECUTE format(
-        'SELECT c.template FROM gallery.code_%s c WHERE (c.code OPERATOR(public.<~>) $1) <= $2::double precision LIMIT $3', p_edition)
+        'SELECT c.template FROM gallery.%I c WHERE (c.code OPERATOR(public.<~>) $1) <= $2::double precision LIMIT $3', leaf)
         USING p_code::bit(1024), p_cut, p_most;
 END $$;
 
@@ -254,12 +263,14 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     FROM gallery.within_cut(p_edition, gallery.code_of(p_edition, p_probe), p_cut, p_most + 1) AS w
 $$;
 
--- The second stage: the exact scan restricted to a shortlist, by primary key.
+-- The second stage: the exact scan restricted to a shortlist, by primary key. p_marks: the bit of a sub-gallery, as in gallery.scan.
 CREATE FUNCTION gallery.rerank(p_edition integer, p_batches integer[], p_version integer, p_probe public.halfvec, p_threshold integer,
-    p_k integer, p_shortlist uuid[]) RETURNS TABLE (template uuid, score integer)
+    p_k integer, p_marks bigint, p_shortlist uuid[]) RETURNS TABLE (template uuid, score integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    SET enable_nestloop = on SET enable_indexscan = on SET enable_sort = on SET enable_hashagg = on SET enable_hashjoin = off
-    SET enable_mergejoin = off SET enable_bitmapscan = off SET enable_partition_pruning = on SET plan_cache_mode = force_custom_plan
+    SET enable_nestloop = on SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_sort = on SET enable_hashjoin = off
+    SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_partition_pruning = on
+    SET plan_cache_mode = force_custom_plan SET max_parallel_workers_per_gather = 0 SET debug_parallel_query = off
+    SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_operator_cost = 0.0025
     SET work_mem = '64MB' SET jit = off SET transform_null_equals = off
 AS $$
 BEGIN
@@ -267,7 +278,7 @@ BEGIN
     SELECT f.template, f.score FROM (
         SELECT t.template, round(-(t.embedding OPERATOR(public.<#>) p_probe) * 1000000)::integer AS score
         FROM unnest(p_shortlist) AS n JOIN gallery.template t ON t.template = n
-        WHERE t.edition = p_edition AND t.batch = ANY (p_batches)
+        WHERE t.edition = p_edition AND t.batch = ANY (p_batches) AND (p_marks IS NULL OR (t.marks & p_marks) <> 0)
             AND (t.embedding OPERATOR(public.<#>) p_probe) <= (0.6 - p_threshold) / 1000000.0::double precision
             AND NOT EXISTS (
                 SELECT FROM gallery.removed r
@@ -290,5 +301,5 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gallery FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION gallery.build_codes(integer, integer), gallery.uncoded() TO @app@;
 GRANT EXECUTE ON FUNCTION gallery.is_coded(integer, integer[]), gallery.cut_of(integer, public.halfvec, integer, double precision),
     gallery.shortlist(integer, public.halfvec, integer, bigint),
-    gallery.rerank(integer, integer[], integer, public.halfvec, integer, integer, uuid[]) TO @gate_owner@;
+    gallery.rerank(integer, integer[], integer, public.halfvec, integer, integer, bigint, uuid[]) TO @gate_owner@;
 RESET ROLE;

@@ -14,11 +14,11 @@ BEGIN
     IF p_shortlist IS NULL THEN
         SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
         INTO templates, scores
-        FROM gallery.scan(b.edition, p_batches, b.version, b.probe, b.threshold, b.k) WITH ORDINALITY AS s (template, score, place);
+        FROM gallery.scan(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, NULL) WITH ORDINALITY AS s (template, score, place);
     ELSE
         SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
         INTO templates, scores
-        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, p_shortlist)
+        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, NULL, p_shortlist)
             WITH ORDINALITY AS s (template, score, place);
     END IF;
 END $$;

@@ -7,9 +7,9 @@ from core.database import sql_files
 
 class Migration(migrations.Migration):
     dependencies: ClassVar[list[tuple[str, str]]] = [
-        ("search", "0007_witness_quorum"),
+        ("search", "0008_scan"),
         ("audit", "0019_codes"),
     ]
     operations: ClassVar[list[Any]] = sql_files(
-        "search", ["gate/sql/110_codes.sql", "gate/sql/120_two_stages.sql", "gate/sql/060_pins.sql"]
+        "search", ["gate/sql/120_codes.sql", "gate/sql/130_two_stages.sql", "gate/sql/060_pins.sql"]
     )
