@@ -38,7 +38,7 @@ def passing(distance: int, cosines: Iterable[tuple[float, float]], *, bits: int 
     )
 
 
-def normal(spread: float, steps: int = 81) -> Iterator[tuple[float, float]]:
+def normal(spread: float, steps: int = 41) -> Iterator[tuple[float, float]]:
     """Cosines of different people, normal around 0 with this standard deviation, as `passing` takes them."""
     places = [-6 + 12 * step / (steps - 1) for step in range(steps)]
     weights = [math.exp(-(place**2) / 2) for place in places]
