@@ -126,15 +126,15 @@ def _gallery(installation: Installation, people: int, planted: int, *, peers: bo
 def _load(installation: Installation, edition: gated.Edition, some: NDArray[np.float16], index: Any) -> list[uuid.UUID]:
     if index is not None:
         index.add(some.astype(np.float32))
-    return [uuid.UUID(bytes=one.tobytes()) for one in simulated.filled(installation, edition.edition, some)]
+    return [uuid.UUID(bytes=one.tobytes()) for one in simulated.fill(installation, edition.edition, some)]
 
 
 def _mates(probes: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """For each probe a unit vector whose cosine to it lies evenly in [T, T + 0.05]."""
     rng = np.random.default_rng(seed + 1)
     cosines = rng.uniform(THRESHOLD / _MILLION, THRESHOLD / _MILLION + 0.05, len(probes))[:, None]
-    others = rng.standard_normal(probes.shape)
-    others = simulated.unit(others - (others * probes).sum(axis=1, keepdims=True) * probes)
+    drawn = rng.standard_normal(probes.shape)
+    others = simulated.unit(drawn - (drawn * probes).sum(axis=1, keepdims=True) * probes)
     return simulated.unit(cosines * probes + np.sqrt(1 - cosines**2) * others)
 
 
