@@ -10,6 +10,7 @@ from audit.oversight.sentences import when
 _ACTS: Final[Mapping[str, str]] = {
     "search:request": "a face search",
     "gallery:register_edition": "a new edition of a gallery",
+    "gallery:define_sub_gallery": "a new sub-gallery of a gallery",
     "gallery:switch_edition": "the switch of a gallery to another edition",
     "gallery:remove": "the removal of templates from searches",
     "gallery:expunge": "the expungement of a person",

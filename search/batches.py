@@ -23,7 +23,7 @@ from pgvector import HalfVector
 from audit.log import journal
 from core import database, keystore
 from core.jobs import RunningJob
-from search import galleries, photos, template_rows
+from search import galleries, photos, sub_galleries, template_rows
 from search.extraction import Extracted
 from search.gate import client
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem
@@ -45,12 +45,14 @@ class _Prepared:
     person: uuid.UUID
     half: bytes
     vector: bytes
+    marks: int
     sha256: str
 
     @property
     def digest(self) -> bytes:
         """As `gallery.seal` computes it for the row."""
-        return hashlib.sha256(self.template.bytes + self.person.bytes + self.vector).digest()
+        marks = self.marks.to_bytes(8, "big") if self.marks else b""
+        return hashlib.sha256(self.template.bytes + self.person.bytes + self.vector + marks).digest()
 
 
 def claim_secret(enrolment: Enrolment) -> bytes:
@@ -197,13 +199,14 @@ def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
     templates = dict(zip(fresh, templates_of(enrolment, fresh), strict=True))
     store_halves = keystore.create_many(list(templates.values()))
     people = galleries.people(enrolment.gallery, (item.person_ref for item, _ in fresh.values()))
+    # Nobody defines another while this batch is open.
+    parts = sub_galleries.of_edition(enrolment.edition)
     prepared: dict[int, _Prepared] = {}
     for row, (item, one) in fresh.items():
         template, half = templates[row], photos.new_half()
         photos.write(template, database_half=half, store_half=store_halves[template], photo=one.photo, crop=one.crop)
-        prepared[row] = _Prepared(
-            template, people[item.person_ref], half, HalfVector(_embedding(one)).to_binary(), one.sha256
-        )
+        marks, vector = sub_galleries.marks(parts, item.attributes), HalfVector(_embedding(one)).to_binary()
+        prepared[row] = _Prepared(template, people[item.person_ref], half, vector, marks, one.sha256)
     return prepared
 
 
@@ -220,9 +223,9 @@ def _copy(enrolment: Enrolment, prepared: Sequence[_Prepared]) -> None:
     with database.session().cursor() as cursor:
         with cursor.copy(template_rows.COPY) as copy:
             # halfvec's own binary form; as bytea it passes through psycopg unchanged.
-            copy.set_types(["int4", "int4", "uuid", "uuid", "bytea"])
+            copy.set_types(["int4", "int4", "uuid", "uuid", "bytea", "int8"])
             for one in prepared:
-                copy.write_row((enrolment.edition, enrolment.batch, one.template, one.person, one.vector))
+                copy.write_row((enrolment.edition, enrolment.batch, one.template, one.person, one.vector, one.marks))
         with cursor.copy("COPY gallery.photo_half (edition, template, half) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(["int4", "uuid", "bytea"])
             for one in prepared:

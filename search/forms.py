@@ -19,8 +19,10 @@ from audit.log import approval_proofs
 from audit.log.approval_proofs import Assertion
 from core.forms import ServiceForm
 from core.models import User
+from search import galleries as gallery_services
 from search.gathering import RequestFields
 from search.models import Gallery
+from search.sub_galleries import of_edition
 from search.vocabulary import (
     ATTACHMENT_KINDS,
     GALLERY_BASES,
@@ -58,6 +60,17 @@ def offence_choices() -> Choices:
 
 def _choose(found: Iterable[tuple[str, Any]]) -> Choices:
     return [("", "Choose"), *found]
+
+
+def _parts(offered: Iterable[Gallery]) -> Choices:
+    """Every gallery's sub-galleries under its name, and first of all none."""
+    current = ((one, gallery_services.current_edition(one)) for one in offered)
+    found = (
+        (one.name, [(part.name, f"{part.name} ({part.templates:,} photos)") for part in of_edition(edition.edition)])
+        for one, edition in current
+        if edition is not None
+    )
+    return [("", "Everybody in the gallery"), *((name, parts) for name, parts in found if parts)]
 
 
 def asked(field: forms.Field) -> Any:
@@ -185,6 +198,11 @@ class SearchForm(ServiceForm):
         widget=forms.FileInput(attrs={"accept": "application/pdf,image/jpeg,image/png"}),
     )
     gallery = asked(OpenChoiceField(required=False))
+    sub_gallery = OpenChoiceField(
+        required=False,
+        label="Part of the gallery",
+        help_text="Only those photos of the gallery are searched. The approval is given for this part and no other.",
+    )
     k = forms.IntegerField(
         required=False,
         label="Longest list of candidates",
@@ -203,7 +221,13 @@ class SearchForm(ServiceForm):
         super().__init__(*args, **kwargs)
         field = self.fields["gallery"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = _choose((str(one.pk), one.name) for one in galleries)
+        offered = list(galleries)
+        field.choices = _choose((str(one.pk), one.name) for one in offered)
+        parts = self.fields["sub_gallery"]
+        assert isinstance(parts, forms.ChoiceField)
+        parts.choices = _parts(offered)
+        if len(parts.choices) == 1:
+            parts.widget = forms.HiddenInput()
 
     def typed(self) -> RequestFields:
         """What was typed, for the services: also when a field could not be read (then as if it were empty)."""
@@ -220,6 +244,7 @@ class SearchForm(ServiceForm):
             legal_basis=values.get("legal_basis", ""),
             probe_kind=values.get("probe_kind", ""),
             gallery=values.get("gallery", ""),
+            sub_gallery=values.get("sub_gallery", ""),
         )
 
     def refuse_each(self, refusals: Iterable[Any]) -> None:
@@ -237,6 +262,7 @@ class SearchForm(ServiceForm):
             "legal_basis": fields.legal_basis,
             "justification": fields.justification,
             "gallery": fields.gallery,
+            "sub_gallery": fields.sub_gallery,
             "probe_kind": fields.probe_kind,
             "emergency": fields.emergency,
             "k": fields.k,

@@ -13,7 +13,7 @@ from django.db.models import BigIntegerField, Value
 from core import database, keystore
 from core.exceptions import Invalid
 from core.models import User
-from search import cases
+from search import cases, sub_galleries
 from search.facts import CaseFacts, Facts, GalleryFacts, ProbeFacts, Shortfall
 from search.gate import client
 from search.gate.client import Acceptance, Edition
@@ -32,7 +32,10 @@ _SIGN: Final = 1 << 63
 
 @dataclass(frozen=True, kw_only=True)
 class RequestFields:
-    """What an officer typed. `gallery` is its name or id, `threshold` in millionths (None: the adopted one)."""
+    """What an officer typed. `gallery` is its name or id, `threshold` in millionths (None: the adopted one).
+
+    `sub_gallery` is the name of one of the gallery's, or empty for everybody in it.
+    """
 
     case_number: str = ""
     purpose: str = ""
@@ -45,6 +48,7 @@ class RequestFields:
     threshold: int | None = None
     k: int | None = None
     edition: int | None = None
+    sub_gallery: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +116,9 @@ def gather(*, request: SearchRequest, values: Mapping[str, Any], fields: Request
         gate_approvals=0 if exempt else 1,
         released_holds=frozenset(request.held_reasons if request.cleared_at else ()),
     )
-    against = _typed_offence(fields, case) + _photo_checked(request, values, edition)
+    against = (
+        _typed_offence(fields, case) + _photo_checked(request, values, edition) + _sub_gallery(fields, gallery, edition)
+    )
     pack: LawPack | None = None
     try:
         pack = law_pack(requester.agency.law_pack if requester.agency else "", now)
@@ -247,6 +253,23 @@ def _typed_offence(fields: RequestFields, case: Case | None) -> list[Refusal]:
                 f"The case is about another offence ({label}). Check the case number and the offence.",
             )
         ]
+    return []
+
+
+def _sub_gallery(fields: RequestFields, gallery: Gallery | None, edition: Edition | None) -> list[Refusal]:
+    if not fields.sub_gallery or gallery is None or edition is None:
+        return []
+    among = sub_galleries.of_edition(edition.edition)
+    chosen = next((one for one in among if one.name == fields.sub_gallery), None)
+    if chosen is None:
+        names = ", ".join(one.name for one in among)
+        sentence = f"The gallery {gallery.name} has no such sub-gallery. " + (
+            f"It has: {names}." if names else "It has none: leave the field empty."
+        )
+        return [_house("gallery:unknown_sub_gallery", "sub_gallery", sentence)]
+    if not chosen.templates:
+        sentence = f"Nobody is enrolled in the sub-gallery {chosen.name} yet. Search the whole gallery, or wait."
+        return [_house("gallery:empty_sub_gallery", "sub_gallery", sentence)]
     return []
 
 

@@ -101,10 +101,13 @@ def of(request: SearchRequest, templates: int | None = None) -> Measured | None:
 
 
 def gallery_size(request: SearchRequest) -> int | None:
-    """Templates in the gallery edition of a search now; None before one was chosen."""
+    """Templates in what a search looks through now, edition or sub-gallery; None before one was chosen."""
     if request.gallery_id is None:
         return None
     with database.connect("app") as own:
+        if request.sub_gallery:
+            parts = (one for one in client.sub_galleries(own) if one.edition == request.edition)
+            return next((one.templates for one in parts if one.name == request.sub_gallery), None)
         return next(
             (one.templates for one in client.editions(own, request.gallery_id) if one.edition == request.edition), None
         )

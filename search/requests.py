@@ -207,6 +207,7 @@ def fix(request: SearchRequest, gathered: Gathered) -> None:
     request.law_pack = gathered.pack.code
     request.emergency = fields.emergency
     request.edition, request.face_model = gathered.edition.edition, gathered.edition.model
+    request.sub_gallery = fields.sub_gallery
     request.threshold, request.k = facts.threshold_micro, facts.k
     # Whole milliseconds: the entry and the row say the same.
     request.expires_at = (facts.now + timedelta(hours=hours)).replace(microsecond=0)
@@ -222,7 +223,8 @@ def intent_fields(request: SearchRequest) -> dict[str, Any]:
     assert request.case_id is not None
     assert request.gallery_id is not None
     assert request.expires_at is not None
-    return {
+    named = {"sub_gallery": request.sub_gallery} if request.sub_gallery else {}
+    return named | {
         "request": request.id,
         "case": request.case_id,
         "requester": request.requester_id,

@@ -27,7 +27,7 @@ from core.exceptions import Conflict, Invalid
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import batches, enrolment, face_models, galleries, permissions, template_file, template_rows
+from search import batches, enrolment, face_models, galleries, permissions, sub_galleries, template_file, template_rows
 from search.exceptions import gate_sentences
 from search.manifest import LeftOut
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem, FaceModel, Gallery
@@ -186,7 +186,8 @@ def _key(gallery: Gallery) -> bytes:
 class _Loading:
     """One attempt to copy a file's rows into an open batch.
 
-    `rows` (m,) are places in the arrays of `read`; `templates` and `people` are the ids that they get.
+    `rows` (m,) are places in the arrays of `read`; `templates` and `people` are the ids that they get, `marks` their
+    sub-galleries.
     """
 
     run: Enrolment
@@ -194,6 +195,7 @@ class _Loading:
     rows: NDArray[np.int64]
     templates: Rows
     people: Rows
+    marks: NDArray[np.int64]
     expunged: frozenset[bytes] = frozenset()
 
     @classmethod
@@ -203,7 +205,9 @@ class _Loading:
         ids = galleries.people(run.gallery, read.people)
         templates = template_rows.ids(batches.templates_of(run, (read.kept[rows] + 1).tolist()))
         people = template_rows.ids(ids[read.people[place]] for place in rows.tolist())
-        return cls(run, read, rows, templates, people)
+        parts = sub_galleries.of_edition(run.edition)
+        marks = np.array([sub_galleries.marks(parts, read.attributes[place]) for place in rows.tolist()], np.int64)
+        return cls(run, read, rows, templates, people, marks)
 
     def copy_all(self, running: jobs.RunningJob) -> Iterator[int]:
         """Copy chunk after chunk, each in a transaction of its own; gives how many rows are done."""
@@ -221,7 +225,9 @@ class _Loading:
         chosen = self._not_expunged(np.arange(len(self.rows)))
         self.run.imported = len(chosen)
         halves = self.read.halves[self.rows[chosen]]
-        return len(chosen), template_rows.digest(self.templates[chosen], self.people[chosen], halves)
+        return len(chosen), template_rows.digest(
+            self.templates[chosen], self.people[chosen], halves, self.marks[chosen]
+        )
 
     def _ask_who_was_expunged(self) -> None:
         """Locks the run, as whoever expunges does: nobody is copied after they were expunged."""
@@ -240,7 +246,8 @@ class _Loading:
         with database.session().cursor() as cursor:
             with cursor.copy(template_rows.COPY) as copy:
                 copy.write(template_rows.HEAD)
-                copy.write(template_rows.binary(self.run.edition, self.run.batch or 0, templates, people, halves))
+                edition, batch = self.run.edition, self.run.batch or 0
+                copy.write(template_rows.binary(edition, batch, templates, people, halves, self.marks[chosen]))
                 copy.write(template_rows.TAIL)
             known_again = template_file.keyed(halves, _key(self.run.gallery))
             with cursor.copy(_COPY_REFERENCES) as copy:

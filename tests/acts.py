@@ -179,6 +179,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "import_templates": ("gallery:import:started",),
     "import_cases": ("search:case:imported",),
     "open_case": ("search:case:opened",),
+    "define_sub_gallery": ("gallery:sub_gallery:defined",),
     "register_edition": ("gallery:edition:registered",),
     "remove": ("gallery:template:removed",),
     "replay": ("search:result:replayed",),

@@ -195,7 +195,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "A search was requested.",
                 f"{_REQUEST} edition=int emergency=bool law_pack=code faces=int",
-                f"threshold=int k=int {_TAG}",
+                f"threshold=int k=int sub_gallery=code {_TAG}",
                 "case_number justification photo box original",
             ),
             _event(
@@ -250,7 +250,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "The intent of a search was filed.",
                 f"{_REQUEST} edition=int model=hash threshold=int k=int emergency=bool claim=hash expires=int params=hash",
-                _TAG,
+                f"{_TAG} sub_gallery=code",
                 commits="photo box case_number justification",
             ),
             _event(
@@ -258,7 +258,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "A search was bound to one embedding.",
                 "request=id intent=id edition=int version=int emergency=bool",
-                "approval=id deadline=int",
+                "approval=id deadline=int sub_gallery=code sub_templates=int",
                 "embedding",
             ),
             _event(
@@ -266,7 +266,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "gate_owner",
                 "A search was run and its result stored.",
                 "request=id intent=id bound=id edition=int version=int templates=int threshold=int k=int method=code started=int",
-                "bits=int cut=int loss_one_in=int",
+                "bits=int cut=int loss_one_in=int sub_gallery=code sub_templates=int",
                 commits="candidates candidates_micro",
             ),
             _event(

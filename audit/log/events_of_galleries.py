@@ -33,6 +33,14 @@ EVENTS_OF_GALLERIES: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "",
     ),
     (
+        "gallery:sub_gallery:defined",
+        "gallery_owner",
+        "A sub-gallery was defined by what manifests say of photos.",
+        "gallery=id sub_gallery=code matches=codes mark=int approver=id",
+        "",
+        "",
+    ),
+    (
         "gallery:batch:opened",
         "gallery_owner",
         "An enrolment batch was opened.",

@@ -19,7 +19,7 @@ from core.api.schema import operation
 from core.api.views import Pages, View
 from core.exceptions import Invalid, NotFound
 from core.person_roles import Permission
-from search import enrolment, face_models, galleries, removal, selectors
+from search import enrolment, face_models, galleries, removal, selectors, sub_galleries
 from search.models import Enrolment, FaceModel, Gallery
 from search.vocabulary import GALLERY_BASES
 
@@ -51,10 +51,27 @@ class EditionOut(serializers.Serializer):
     is_current = serializers.BooleanField(help_text="Whether this is the one that is searched.")
 
 
+class SubGalleryOut(serializers.Serializer):
+    """A named part of a gallery in one edition. It holds who was enrolled after it was defined."""
+
+    edition = serializers.IntegerField()
+    name = serializers.CharField()
+    matches = serializers.ListField(
+        child=serializers.CharField(), help_text="column:value; one value of every column that is named is the photo's."
+    )
+    templates = serializers.IntegerField()
+
+
 class GalleryDetailOut(GalleryOut):
     """A gallery with its editions."""
 
     editions = serializers.SerializerMethodField()
+    sub_galleries = serializers.SerializerMethodField()
+
+    @extend_schema_field(SubGalleryOut(many=True))
+    def get_sub_galleries(self, gallery: Gallery) -> Any:
+        found = [part for one in galleries.editions(gallery) for part in sub_galleries.of_edition(one.edition)]
+        return SubGalleryOut(found, many=True).data
 
     @extend_schema_field(EditionOut(many=True))
     def get_editions(self, gallery: Gallery) -> Any:

@@ -47,6 +47,7 @@ class FieldsIn(serializers.Serializer):
     legal_basis = _text(help_text="A code of /vocabulary/.")
     justification = _text(50_000, trim_whitespace=False)
     gallery = _text(help_text="Name or id of the gallery.")
+    sub_gallery = _text(help_text="Name of one of the gallery's sub-galleries; empty for everybody in it.")
     probe_kind = _text(help_text="A code of /vocabulary/.")
     emergency = serializers.BooleanField(required=False)
     threshold = _number("In millionths; null takes the adopted one.")

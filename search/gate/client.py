@@ -76,6 +76,18 @@ class Edition:
 
 
 @dataclass(frozen=True)
+class SubGallery:
+    """A named part of a gallery in one edition: `matches` are `column:value`, `mark` its bit, `templates` its size now."""
+
+    gallery: uuid.UUID
+    edition: int
+    name: str
+    matches: tuple[str, ...]
+    mark: int
+    templates: int
+
+
+@dataclass(frozen=True)
 class Acceptance:
     """The adopted evaluation of a face model: `threshold` in millionths, `expires` in milliseconds since 1970."""
 
@@ -266,6 +278,22 @@ def register_edition(
 
 def switch_edition(connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int, proposal: uuid.UUID) -> None:
     _call(connection, "gallery.switch_edition", gallery, edition, proposal, cast="::text")
+
+
+def define_sub_gallery(
+    connection: psycopg.Connection, *, gallery: uuid.UUID, name: str, matches: Sequence[str], proposal: uuid.UUID
+) -> None:
+    _call(connection, "gallery.define_sub_gallery", gallery, name, list(matches), proposal, cast="::text")
+
+
+def sub_galleries(connection: psycopg.Connection) -> list[SubGallery]:
+    """The sub-galleries of every edition, by name."""
+    rows = connection.execute(
+        "SELECT gallery, edition, name, matches, mark, templates FROM gallery.sub_galleries()"
+    ).fetchall()
+    return [
+        SubGallery(gallery, edition, name, tuple(matches), *rest) for gallery, edition, name, matches, *rest in rows
+    ]
 
 
 def open_batch(connection: psycopg.Connection, edition: int, claim: bytes) -> int:

@@ -26,8 +26,12 @@ _SEARCH_FIELDS: Final = (
 
 
 def search(intent: Mapping[str, Any], *, photo: str, box: str) -> bytes:
-    """The digest of a search's parameters (`gate.search_params`): the intent's fields and its commitments to photo and box."""
-    return params_digest({**{name: intent[name] for name in _SEARCH_FIELDS}, "photo": photo, "box": box})
+    """The digest of a search's parameters (`gate.search_params`): the intent's fields and its commitments to photo and box.
+
+    The sub-gallery is among them where the intent names one.
+    """
+    names = (*_SEARCH_FIELDS, "sub_gallery") if "sub_gallery" in intent else _SEARCH_FIELDS
+    return params_digest({**{name: intent[name] for name in names}, "photo": photo, "box": box})
 
 
 def register_edition(*, gallery: uuid.UUID, model: str, dimension: int) -> dict[str, Any]:
@@ -36,6 +40,10 @@ def register_edition(*, gallery: uuid.UUID, model: str, dimension: int) -> dict[
 
 def switch_edition(*, gallery: uuid.UUID, edition: int) -> dict[str, Any]:
     return {"gallery": gallery, "edition": edition}
+
+
+def define_sub_gallery(*, gallery: uuid.UUID, name: str, matches: Sequence[str]) -> dict[str, Any]:
+    return {"gallery": gallery, "sub_gallery": name, "matches": list(matches)}
 
 
 def remove(*, edition: int, templates: Sequence[uuid.UUID]) -> dict[str, Any]:

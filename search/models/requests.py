@@ -65,6 +65,8 @@ class SearchRequest(models.Model):
 
     # What the intent will say, fixed when the request is submitted, because an approval is given for exactly this.
     edition = models.IntegerField(null=True)
+    # The sub-gallery's name; empty: everybody in the gallery.
+    sub_gallery = models.CharField(max_length=60, blank=True, default="")
     face_model = models.CharField(max_length=64, blank=True)
     threshold = models.IntegerField(null=True)
     k = models.IntegerField(null=True)

@@ -21,7 +21,7 @@ from core.permissions import has
 from core.person_roles import Permission
 from core.views.requests import person
 from search import enrolment as enrolments
-from search import galleries, permissions, selectors
+from search import galleries, permissions, selectors, sub_galleries
 from search.forms import ApproverForm, EditionForm, GalleryForm
 from search.models import Enrolment, FaceModel, Gallery
 
@@ -217,6 +217,7 @@ def _page(
                 "imported": imported.get(one.edition, 0),
                 "form": form,
                 "open": one.edition == switch_to,
+                "parts": sub_galleries.of_edition(one.edition),
             }
         )
     offered = _face_models(gallery) if keeps else []

@@ -44,6 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--legal-basis", default="", help=_one_of(LEGAL_BASES))
         parser.add_argument("--justification", default="", help="what happened, and why this search is needed")
         parser.add_argument("--gallery", default="", help="name or id")
+        parser.add_argument("--sub-gallery", default="", metavar="NAME", help="search only this part of the gallery")
         parser.add_argument("--probe", type=Path, metavar="FILE", help="the photo")
         parser.add_argument(
             "--probe-kind", default="photo", choices=sorted(PROBE_KINDS), metavar="KIND", help=_one_of(PROBE_KINDS)
@@ -92,6 +93,7 @@ class Command(BaseCommand):
             legal_basis=options["legal_basis"],
             justification=options["justification"],
             gallery=options["gallery"],
+            sub_gallery=options["sub_gallery"],
             probe_kind=options["probe_kind"],
             emergency=options["emergency"],
             threshold=None if threshold is None else _millionths(threshold),
