@@ -123,7 +123,7 @@ def _bare(installation: Installation, found: Enrolment) -> dict[str, float]:
 
 def _gated(installation: Installation, found: Enrolment) -> dict[str, float]:
     """The templates alone, as the application copies them into an open batch: trigger, partition and checks."""
-    again = "SELECT edition, batch + 1, gen_random_uuid(), person, embedding"
+    again = "SELECT edition, batch + 1, gen_random_uuid(), person, embedding, marks"
     chunks = _stored(installation, f"{again} FROM gallery.template_{found.edition} WHERE batch = 1", _BINARY)
     batch = client.open_batch(installation.app, found.edition, hashlib.sha256(_SECRET).digest())
     taken = _copied(installation.app, template_rows.COPY, chunks)

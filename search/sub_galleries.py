@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core import database
@@ -60,8 +60,10 @@ def of_edition(edition: int) -> list[SubGallery]:
     return [one for one in client.sub_galleries(database.session()) if one.edition == edition]
 
 
-def marks(among: Iterable[SubGallery], attributes: Mapping[str, str]) -> int:
+def marks(among: Sequence[SubGallery], attributes: Mapping[str, str]) -> int:
     """The bits of the sub-galleries that a photo with these attributes belongs to, as the template will hold them."""
+    if not among:
+        return 0
     has = {_code(f"{column}:{value}") for column, value in attributes.items()}
     return sum(one.mark for one in among if _belongs(one.matches, has))
 

@@ -36,6 +36,8 @@ from search import (
 )
 from search.comparison import Finding
 from search.models import EnrolledPhoto, Enrolment
+from tests.enforcement.own_gallery import Row
+from tests.enforcement.own_gallery import digest as digest_of_rows
 from tests.enforcement.world import digest
 from tests.search.reviewing import differs, opened, same
 from tests.search.shelf import Shelf, all_of
@@ -314,7 +316,10 @@ def test_the_digest_in_blocks_is_the_one_row_by_row(count: int, dimension: int, 
     ]
     halves, _ = template_file._halves(np.stack([row[2] for row in rows]))
     templates, people = template_rows.ids(row[0] for row in rows), template_rows.ids(row[1] for row in rows)
-    assert template_rows.digest(templates, people, halves) == digest(rows)
+    assert template_rows.digest(templates, people, halves, np.zeros(count, np.int64)) == digest(rows)
+    marks = rng.integers(0, 3, count)
+    marked = [Row(*row[:2], HalfVector(row[2]).to_binary(), int(mark)) for row, mark in zip(rows, marks, strict=True)]
+    assert template_rows.digest(templates, people, halves, marks) == digest_of_rows(marked)
 
 
 def test_the_templates_get_ids_that_only_the_worker_knows(shelf: Shelf) -> None:
