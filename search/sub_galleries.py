@@ -37,7 +37,7 @@ def define(
     that is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
-    wanted = sorted({_code(match) for match in matches})
+    wanted = sorted({_match(*match.split(":", 1)) for match in matches})
     wrong: dict[str, list[str]] = {}
     if not _NAME.fullmatch(name):
         wrong["name"] = ["Name it with up to 60 small letters, digits, hyphens, dots or underscores."]
@@ -64,7 +64,7 @@ def marks(among: Sequence[SubGallery], attributes: Mapping[str, str]) -> int:
     """The bits of the sub-galleries that a photo with these attributes belongs to, as the template will hold them."""
     if not among:
         return 0
-    has = {_code(f"{column}:{value}") for column, value in attributes.items()}
+    has = {_match(column, value) for column, value in attributes.items()}
     return sum(one.mark for one in among if _belongs(one.matches, has))
 
 
@@ -75,5 +75,5 @@ def _belongs(matches: Sequence[str], has: set[str]) -> bool:
     return all(values & has for values in columns.values())
 
 
-def _code(text: str) -> str:
-    return "_".join(text.casefold().split())
+def _match(*parts: str) -> str:
+    return ":".join("_".join(part.casefold().split()) for part in parts)
