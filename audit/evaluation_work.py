@@ -28,7 +28,7 @@ from audit.fairness.comparisons import Comparisons, merge
 from audit.fairness.evaluation import conclude
 from audit.fairness.evidence import Progress
 from audit.fairness.extraction import extract
-from audit.fairness.pairs import Pairs, evaluate_pairs, pairs_of
+from audit.fairness.pairs import Pairs, conclude_pairs, gather_pairs, pairs_of
 from audit.fairness.run import Written, write
 from audit.fairness.scores import ComparisonError
 from audit.fairness.sets.photos import PhotoSet
@@ -109,7 +109,9 @@ def prepare(running: jobs.RunningJob) -> None:
 def _begin(evaluation: Evaluation, model: str) -> None:
     """Say which face model is measured; an evaluation that goes on keeps the one it began with."""
     if evaluation.face_model not in ("", model):
-        raise Conflict("The face model has been changed since this evaluation was started. Start a new one.")
+        raise Conflict(
+            "The face model is not the one that this evaluation is of: its files have been changed. Start a new one."
+        )
     if evaluation.set_hash:
         return
     evaluation.face_model, evaluation.set_hash = model, material.set_hash(evaluation)
@@ -318,14 +320,14 @@ def _measure_scores(evaluation: Evaluation, tell: Callable[[Progress], None], be
 def _measure_pairs(
     evaluation: Evaluation, pairs: Pairs, samples: Samples, tell: Callable[[Progress], None], begun: float
 ) -> Written:
-    result = evaluate_pairs(
-        pairs, material.parameters(evaluation), lambda done, total: tell(Progress("compare", done, total))
-    )
+    parameters = material.parameters(evaluation)
+    evidence = gather_pairs(pairs, parameters)
     return write(
         samples,
-        result,
+        conclude_pairs(evidence, parameters, lambda done, total: tell(Progress("compare", done, total))),
         Path(evaluation.folder),
         material.provenance(evaluation),
+        evidence=evidence,
         policy=load_policy(evaluation.acceptance_policy),
         progress=tell,
         started=begun,

@@ -47,6 +47,7 @@ def start(
     scores: Path | None = None,
     benchmark: BenchmarkSet | None = None,
     model: str = registry.DEFAULT,
+    face_model: str = "",
     cohorts: Sequence[str] = (),
     title: str = "",
     acceptance_policy: str = "statutory",
@@ -62,7 +63,8 @@ def start(
     frozen set: exactly one of the four. Workers do it, or with `here` the caller by `evaluation_work.run_here`.
 
     For embeddings and scores `model` is only a name that the caller states: such an evaluation is never one of a face
-    model of this installation. `excluded` are pairs of people whose labels a review found wrong: the report has rates with
+    model of this installation. `face_model` is the hash that the model must still have when a worker begins, where it
+    matters. `excluded` are pairs of people whose labels a review found wrong: the report has rates with
     and without them. Raises NotAllowed, or Invalid naming the field.
     """
     permissions.check_can_run_evaluations(by)
@@ -102,7 +104,7 @@ def start(
     if errors:
         raise Invalid("The evaluation cannot be started.", errors)
     evaluation = Evaluation(
-        face_model="" if kind == Evaluation.Kind.PHOTOS else stated_model(model),
+        face_model=face_model if kind == Evaluation.Kind.PHOTOS else stated_model(model),
         face_model_name=model,
         title=(title or f"{model} on {benchmark.name if benchmark else source.parent.name}")[:200],
         kind=kind,

@@ -25,6 +25,8 @@ MODULES: Final = (
             "evidence",
             "identification",
             "intervals",
+            "pair_bundle",
+            "pairs",
             "partials",
             "rates",
             "record",

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from django.db.models import QuerySet
 
 from audit import evaluations
-from audit.fairness.page import finding, labels_rows, labels_words
+from audit.fairness.page import ACCURACY_HEADER, ACCURACY_WORDS, accuracy_rows, finding, labels_rows, labels_words
 from audit.fairness.wording import one_in
 from audit.models import Evaluation
 from core.exceptions import NotFound
@@ -126,6 +126,19 @@ class Report:
             for one in found
             if not one["division"] or one["templates"] == largest
         ]
+
+    @property
+    def accuracy_words(self) -> str:
+        """What the accuracy of a protocol with folds is. Empty where there is none."""
+        return ACCURACY_WORDS if self.content.get("pair_accuracy") else ""
+
+    @property
+    def accuracy_header(self) -> Sequence[str]:
+        return ACCURACY_HEADER
+
+    @property
+    def accuracy_rows(self) -> list[list[str]]:
+        return accuracy_rows(self.content) if self.accuracy_words else []
 
     @property
     def labels(self) -> str:

@@ -1,7 +1,8 @@
 """The re-run bundle: the evidence of an evaluation under pseudonyms, its parameters and its record, as one zip file.
 
 Whoever has it gets every number of the report again without photos, embeddings, Django or a database (`reproduce`). People
-are numbered in the order in which they were compared; photos are rows of the set; nothing else names anybody.
+are numbered in the order in which they were compared; photos are rows of the set; nothing else names anybody. What an
+evaluation of given pairs or scores is packed as is in `pair_bundle`.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from audit.fairness import pair_bundle
 from audit.fairness.comparisons import Comparisons, Sums
 from audit.fairness.evidence import Evidence, Parameters
 from audit.fairness.identification import Searches
+from audit.fairness.pairs import PairEvidence
 from audit.fairness.scores import Histogram
 
 FORMAT: Final = "glasscase/rerun-bundle/v1"
+FORMAT_OF_PAIRS: Final = "glasscase/rerun-bundle/pairs/v1"
+FILE: Final = "rerun.zip"
+MOST_PAIRS: Final = 200_000_000  # with more of them a bundle would be larger than what is read
 RECORD: Final = "report.json"
 _EVIDENCE: Final = "evidence.json"
 _ARRAYS: Final = "arrays/"
@@ -36,8 +43,35 @@ class UnusableBundle(ValueError):
     """The file is no re-run bundle; the message says why."""
 
 
-def pack(evidence: Evidence, parameters: Parameters, record: bytes) -> bytes:
-    """The bundle, the same to the byte for the same input. `record` is report.json."""
+def pack(evidence: Evidence | PairEvidence, parameters: Parameters, record: bytes) -> bytes:
+    """The bundle in memory."""
+    packed = io.BytesIO()
+    write(packed, evidence, parameters, record)
+    return packed.getvalue()
+
+
+def fits(evidence: Evidence | PairEvidence) -> bool:
+    """Whether there is a bundle of it."""
+    return isinstance(evidence, Evidence) or len(evidence.table) <= MOST_PAIRS
+
+
+def write(out: IO[bytes], evidence: Evidence | PairEvidence, parameters: Parameters, record: bytes) -> None:
+    """Write the bundle, the same to the byte for the same input. `record` is report.json."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, RECORD, record)
+        if isinstance(evidence, PairEvidence):
+            described = {
+                "format": FORMAT_OF_PAIRS,
+                "parameters": asdict(parameters),
+                **pair_bundle.describe(evidence),
+            }
+            _add(archive, _EVIDENCE, json.dumps(described, sort_keys=True).encode())
+            pair_bundle.add_columns(archive, evidence, lambda name: _member(f"{_ARRAYS}{name}"))
+        else:
+            _add_all_pairs(archive, evidence, parameters)
+
+
+def _add_all_pairs(archive: zipfile.ZipFile, evidence: Evidence, parameters: Parameters) -> None:
     arrays: Arrays = {}
     hidden = _under_pseudonyms(evidence)
     numbered = _numbered([*evidence.reporting.people, *evidence.lost])
@@ -52,45 +86,45 @@ def pack(evidence: Evidence, parameters: Parameters, record: bytes) -> bytes:
         "searches": [_described_searches(one, f"searches_{n}", arrays) for n, one in enumerate(hidden.searches)],
         "chosen_on": hidden.chosen_on,
     }
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(archive, RECORD, record)
-        _add(archive, _EVIDENCE, json.dumps(described, sort_keys=True, indent=1).encode())
-        for name, array in sorted(arrays.items()):
-            _add(archive, f"{_ARRAYS}{name}.npy", _saved(array))
-    return packed.getvalue()
+    _add(archive, _EVIDENCE, json.dumps(described, sort_keys=True, indent=1).encode())
+    for name, array in sorted(arrays.items()):
+        _add(archive, f"{_ARRAYS}{name}.npy", _saved(array))
 
 
-def unpack(data: bytes) -> tuple[Evidence, Parameters, dict[str, Any], bytes]:
+def unpack(data: IO[bytes]) -> tuple[Evidence | PairEvidence, Parameters, dict[str, Any], bytes]:
     """Evidence and parameters of a bundle, its record and the record's bytes. Raises UnusableBundle."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(data) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
                 raise UnusableBundle("The bundle unpacks to more than 4 GB.")
             record = archive.read(RECORD)
             described = json.loads(archive.read(_EVIDENCE))
-            arrays = {
-                name.removeprefix(_ARRAYS).removesuffix(".npy"): np.load(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in archive.namelist()
-                if name.startswith(_ARRAYS)
-            }
-        if described["format"] != FORMAT:
-            raise UnusableBundle(f"The bundle has the format {described['format']!r}; this program reads {FORMAT!r}.")
-        evidence = Evidence(
-            None if described["choosing"] is None else _comparisons(described["choosing"], "choosing", arrays),
-            _comparisons(described["reporting"], "reporting", arrays),
-            described["cohort"],
-            described["lost"],
-            tuple(_searches(one, f"searches_{n}", arrays) for n, one in enumerate(described["searches"])),
-            described["chosen_on"],
-        )
+            evidence = _evidence(archive, described)
         return evidence, _parameters(described["parameters"]), json.loads(record), record
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError, EOFError) as problem:
+    except (zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, IndexError, OSError, EOFError) as problem:
         if isinstance(problem, UnusableBundle):
             raise
         raise UnusableBundle(f"This is no whole re-run bundle: {type(problem).__name__} {problem}.") from problem
+
+
+def _evidence(archive: zipfile.ZipFile, described: Mapping[str, Any]) -> Evidence | PairEvidence:
+    if described["format"] == FORMAT_OF_PAIRS:
+        return pair_bundle.read(archive, described, _ARRAYS)
+    if described["format"] != FORMAT:
+        raise UnusableBundle(f"The bundle has the format {described['format']!r}; this program reads {FORMAT!r}.")
+    arrays = {
+        name.removeprefix(_ARRAYS).removesuffix(".npy"): np.load(io.BytesIO(archive.read(name)), allow_pickle=False)
+        for name in archive.namelist()
+        if name.startswith(_ARRAYS)
+    }
+    return Evidence(
+        None if described["choosing"] is None else _comparisons(described["choosing"], "choosing", arrays),
+        _comparisons(described["reporting"], "reporting", arrays),
+        described["cohort"],
+        described["lost"],
+        tuple(_searches(one, f"searches_{n}", arrays) for n, one in enumerate(described["searches"])),
+        described["chosen_on"],
+    )
 
 
 def _under_pseudonyms(evidence: Evidence) -> Evidence:
@@ -210,8 +244,12 @@ def _saved(array: npt.NDArray[Any]) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    archive.writestr(_member(name), data)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
     member = zipfile.ZipInfo(name, _LONG_AGO)
     member.create_system = 3  # the same on every system
     member.external_attr = 0o644 << 16
     member.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(member, data)
+    return member

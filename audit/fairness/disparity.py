@@ -130,6 +130,19 @@ def summary(fmr: Mapping[str, Rate], fnmr: Mapping[str, Rate], minimum_people: i
     return measures
 
 
+def of_accuracies(accuracies: Sequence[float]) -> list[Measure]:
+    """What papers on RFW give beside the accuracy of each cohort, over cohorts; nothing where no protocol gives one."""
+    if not accuracies:
+        return []
+    one = "" if len(accuracies) > 1 else "A comparison needs at least two cohorts."
+    zero = "A cohort has no wrong decision, so the ratio is not estimable."
+    return [
+        _measure("Pair accuracy, mean", sum(accuracies) / len(accuracies), ""),
+        _measure("Pair accuracy, STD", None if one else spread(accuracies), one),
+        _measure("Pair accuracy, SER", None if one else skewed_error_ratio(accuracies), one or zero),
+    ]
+
+
 def _measure(name: str, value: float | None, why: str) -> Measure:
     return Measure(name, value, why if value is None else "")
 

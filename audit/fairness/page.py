@@ -49,6 +49,7 @@ def render(
         _summary(content),
         _verdict(content),
         _overall(content),
+        _accuracies(content),
         _labels(content),
     ]
     for number, division in enumerate(content["divisions"], start=1):
@@ -181,6 +182,41 @@ def _overall(content: Mapping[str, Any]) -> str:
         + _table("All people of the reported half", ("", *_RATE_HEADER), body)
         + "<p>“All pairs” also compares people of different cohorts, which are easier to tell apart. The rates within "
         f"cohorts below are the ones to look at. {near} lie within one millionth of the threshold.</p></section>"
+    )
+
+
+ACCURACY_WORDS = (
+    "The share of right decisions that papers on this set publish: in each fold at the threshold that is best on the other "
+    "folds, over all pairs and within each cohort. It uses everybody, and a threshold that no deployed system has: the error "
+    "rates are at one threshold for all."
+)
+
+
+def accuracy_rows(content: Mapping[str, Any]) -> list[list[str]]:
+    """Who, accuracy, its standard error over the folds, pairs and folds. Empty but for protocols with folds."""
+    return [
+        [
+            f"{one['cohort']} ({one['division']})" if one["division"] else "Everybody",
+            f"{100 * one['accuracy']:.2f} %",
+            f"{100 * one['standard_error']:.2f}",
+            f"{one['pairs']:,}",
+            f"{one['folds']}",
+        ]
+        for one in content["pair_accuracy"]
+    ]
+
+
+ACCURACY_HEADER = ("Who", "Accuracy", "Standard error", "Pairs", "Folds")
+
+
+def _accuracies(content: Mapping[str, Any]) -> str:
+    rows = accuracy_rows(content)
+    if not rows:
+        return ""
+    return (
+        f"<section><h2>Accuracy on the pairs of the protocol</h2><p>{escape(ACCURACY_WORDS)}</p>"
+        + _table("Right decisions on the given pairs", ACCURACY_HEADER, rows)
+        + "</section>"
     )
 
 

@@ -13,22 +13,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from audit.fairness.cohorts import UNKNOWN, cohort_labels
-from audit.fairness.disparity import differences, summary
+from audit.fairness.disparity import differences, of_accuracies, summary
 from audit.fairness.evaluation import Division, FoldAccuracy, Result, predictions
 from audit.fairness.evidence import EVERYBODY, Parameters
 from audit.fairness.intervals import variance_of_mean
 from audit.fairness.rates import CohortRates, Rate, Threshold, split_people
 from audit.fairness.scores import SCALE, Ints, integer_scores
-from audit.fairness.sets.listing import Pair
-from audit.fairness.sets.photos import PhotoSet
 from audit.fairness.sets.rows import DatasetError
-from audit.fairness.sets.samples import Samples
+
+if TYPE_CHECKING:
+    from audit.fairness.sets.listing import Pair
+    from audit.fairness.sets.photos import PhotoSet
+    from audit.fairness.sets.samples import Samples
 
 ROW: Final = np.dtype([("a", "<i4"), ("b", "<i4"), ("score", "<i4"), ("same", "u1"), ("scored", "u1"), ("fold", "<i2")])
 BLOCK: Final = 1_000_000
@@ -49,10 +51,6 @@ class Pairs:
     table: npt.NDArray[np.void]
     photos: Ints
     lost: Ints
-
-    def blocks(self) -> Iterator[npt.NDArray[np.void]]:
-        for start in range(0, len(self.table), BLOCK):
-            yield np.asarray(self.table[start : start + BLOCK])
 
 
 def pairs_of(photos: PhotoSet, given: Sequence[Pair], samples: Samples) -> Pairs:
@@ -83,40 +81,72 @@ def pairs_of(photos: PhotoSet, given: Sequence[Pair], samples: Samples) -> Pairs
     return Pairs(people, labels, table, counts, lost)
 
 
-def evaluate_pairs(pairs: Pairs, parameters: Parameters, progress: Callable[[int, int], None] | None = None) -> Result:
-    """Measure given pairs. The people are dealt into two halves as for all pairs: the threshold is chosen on pairs within
-    one half, rates come from pairs within the other; pairs between the halves count for neither. The accuracy of a
-    protocol with folds is that of all its pairs. DatasetError when there is too little for that.
+@dataclass(frozen=True, eq=False)
+class PairEvidence:
+    """What the numbers of given pairs follow from: scores of pairs by person, who is in which half and cohort.
+
+    table     as in Pairs;  choosing  (people,) bool: in the half that the threshold is chosen on
+    cohort    division ("" puts everybody together) -> (people,) cohort
+    """
+
+    table: npt.NDArray[np.void]
+    choosing: npt.NDArray[np.bool_]
+    cohort: Mapping[str, Sequence[str]]
+    photos: Ints
+    lost: Ints
+
+    def blocks(self) -> Iterator[npt.NDArray[np.void]]:
+        for start in range(0, len(self.table), BLOCK):
+            yield np.asarray(self.table[start : start + BLOCK])
+
+
+def gather_pairs(pairs: Pairs, parameters: Parameters) -> PairEvidence:
+    """Divide the people as for all pairs: into two halves, and into the cohorts of each division. CohortError."""
+    cohort = {axis: cohort_labels(pairs.labels, axis, len(pairs.people)) for axis in ("", *parameters.divisions)}
+    choosing, _ = split_people(pairs.people, cohort[_primary(parameters)], parameters.seed)
+    chosen = np.array([person in choosing for person in pairs.people])
+    return PairEvidence(pairs.table, chosen, cohort, pairs.photos, pairs.lost)
+
+
+def _primary(parameters: Parameters) -> str:
+    return parameters.divisions[0] if parameters.divisions else ""
+
+
+def conclude_pairs(
+    evidence: PairEvidence, parameters: Parameters, progress: Callable[[int, int], None] | None = None
+) -> Result:
+    """The numbers that follow. The threshold is chosen on pairs within one half of the people, rates come from pairs
+    within the other; pairs between the halves count for neither. The accuracy of a protocol with folds is that of all its
+    pairs. DatasetError when there is too little for that.
     """
     tell = progress or (lambda done, total: None)
-    axes = parameters.divisions
-    cohorts = {axis: cohort_labels(pairs.labels, axis, len(pairs.people)) for axis in ("", *axes)}
-    primary = cohorts[axes[0] if axes else ""]
-    choosing, reporting = split_people(pairs.people, primary, parameters.seed)
-    chosen = np.array([person in choosing for person in pairs.people])
-    steps = 1 + len(cohorts)
-    threshold = _choose(pairs, chosen, primary, parameters)
+    steps = 1 + len(evidence.cohort)
+    threshold = _choose(evidence, evidence.cohort[_primary(parameters)], parameters)
     tell(1, steps)
     rates = {}
-    for step, (axis, labels) in enumerate(cohorts.items(), start=2):
-        rates[axis] = _Counts(pairs, ~chosen, labels, threshold.value).rates()
+    for step, (axis, labels) in enumerate(evidence.cohort.items(), start=2):
+        rates[axis] = _Counts(evidence, labels, threshold.value).rates()
         tell(step, steps)
     if not rates[""].all_fmr.trials:
         raise DatasetError("No pair of two people lies within the half of the people that is reported on.")
-    divisions = tuple(_division(axis, rates[axis], parameters.minimum_people) for axis in axes)
+    accuracies = tuple(_accuracies(evidence))
+    divisions = tuple(
+        _division(axis, rates[axis], accuracies, parameters.minimum_people) for axis in parameters.divisions
+    )
+    chosen_on = int(evidence.choosing.sum())
     return Result(
         parameters,
         threshold,
-        len(choosing),
-        len(reporting),
+        chosen_on,
+        len(evidence.choosing) - chosen_on,
         rates[""],
         divisions,
         predictions(rates[""], divisions, parameters),
-        accuracies=tuple(_accuracies(pairs, cohorts)),
+        accuracies=accuracies,
     )
 
 
-def _division(axis: str, rates: CohortRates, minimum: int) -> Division:
+def _division(axis: str, rates: CohortRates, accuracies: Sequence[FoldAccuracy], minimum: int) -> Division:
     known = [name for name in rates.cohorts if name != UNKNOWN]
     enough = [name for name in known if rates.within(name).people >= minimum]
     fmr = {name: rates.within(name) for name in known}
@@ -124,17 +154,20 @@ def _division(axis: str, rates: CohortRates, minimum: int) -> Division:
     return Division(
         axis,
         rates,
-        tuple(summary(fmr, fnmr, minimum)),
+        (
+            *summary(fmr, fnmr, minimum),
+            *of_accuracies([a.accuracy for a in accuracies if a.axis == axis and a.cohort in known]),
+        ),
         tuple(differences({name: fmr[name] for name in enough})),
         tuple(differences({name: fnmr[name] for name in enough if fnmr[name].people >= minimum})),
     )
 
 
-def _choose(pairs: Pairs, mine: npt.NDArray[np.bool_], labels: Sequence[str], parameters: Parameters) -> Threshold:
+def _choose(evidence: PairEvidence, labels: Sequence[str], parameters: Parameters) -> Threshold:
     """The lowest threshold whose FMR on impostor pairs within a cohort does not exceed the target: exact."""
-    group = _numbers(labels)[1]
+    group, mine = _numbers(labels)[1], evidence.choosing
     counts = np.zeros(2 * SCALE + 1, np.int64)
-    for block in pairs.blocks():
+    for block in evidence.blocks():
         a, b = block["a"], block["b"]
         use = mine[a] & mine[b] & (group[a] == group[b]) & (block["same"] == 0) & (block["scored"] == 1)
         counts += np.bincount(block["score"][use] + SCALE, minlength=len(counts))
@@ -156,12 +189,12 @@ def _numbers(labels: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
 
 
 class _Counts:
-    """Counts of the pairs within one half of the people, by person and cohort, at one threshold."""
+    """Counts of the pairs within the reporting half of the people, by person and cohort, at one threshold."""
 
-    def __init__(self, pairs: Pairs, mine: npt.NDArray[np.bool_], labels: Sequence[str], threshold: int) -> None:
-        self.pairs, self.mine, self.threshold = pairs, mine, threshold
+    def __init__(self, pairs: PairEvidence, labels: Sequence[str], threshold: int) -> None:
+        self.pairs, self.mine, self.threshold = pairs, ~pairs.choosing, threshold
         self.names, self.group = _numbers(labels)
-        people, cohorts = len(pairs.people), len(self.names)
+        people, cohorts = len(labels), len(self.names)
         if people * cohorts > _MOST_CELLS:
             raise DatasetError(f"{people} people in {cohorts} cohorts are too many to count. Use fewer cohorts.")
         self.errors = np.zeros((people, cohorts), np.int64)
@@ -303,13 +336,13 @@ def _of_people(errors: Ints, trials: Ints) -> Rate:
     return Rate(int(errors.sum()), int(trials.sum()), len(trials), len(trials), variance_of_mean(errors, trials))
 
 
-def _accuracies(pairs: Pairs, cohorts: Mapping[str, Sequence[str]]) -> Iterator[FoldAccuracy]:
+def _accuracies(pairs: PairEvidence) -> Iterator[FoldAccuracy]:
     """The accuracy that the protocols publish: in each fold at the threshold that is best on the other folds."""
     folds = pairs.table["fold"]
     if len(np.unique(folds)) < 2 or not (folds > 0).all():
         return
     a, b, score, same = (pairs.table[name] for name in ("a", "b", "score", "same"))
-    for axis, labels in cohorts.items():
+    for axis, labels in pairs.cohort.items():
         names, group = _numbers(labels)
         for number, name in enumerate(names):
             mine = (group[a] == number) & (group[b] == number)

@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from audit.fairness.page import finding, labels_rows, labels_words, not_shown, threshold_words
+from audit.fairness.page import (
+    ACCURACY_HEADER,
+    ACCURACY_WORDS,
+    accuracy_rows,
+    finding,
+    labels_rows,
+    labels_words,
+    not_shown,
+    threshold_words,
+)
 from audit.fairness.wording import counted, one_in
 
 if TYPE_CHECKING:
@@ -115,6 +124,10 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
         yield KeepTogether([image, words(drawing.alternative[:600])])
     yield words("Everybody together", "heading")
     yield _rates(styles, [(name, content["overall"][key]) for key, name in _RATES])
+    if content["pair_accuracy"]:
+        yield words("Accuracy on the pairs of the protocol", "heading")
+        yield words(ACCURACY_WORDS)
+        yield _table(styles, ACCURACY_HEADER, accuracy_rows(content))
     if labels := labels_words(content):
         yield words("Pairs whose labels are wrong", "heading")
         yield words(labels)
@@ -134,7 +147,7 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
         *(f"{name}: {model[key]}" for name, key in _MODEL if model.get(key)),
         f"Benchmark set: {benchmark['name']} ({benchmark['set_sha256']})",
         f"Seed: {content['parameters']['seed']}. Code: {content['code_sha256']}.",
-        "All tables, with numerators and denominators, are in the CSV files beside this one; rerun.zip gives every number again.",
+        "All tables, with numerators and denominators, are in the CSV files beside this one; rerun.zip, where there is one, gives every number again.",
     ):
         yield words(line)
 
@@ -143,17 +156,21 @@ _MODEL: Final = (("Detector", "detector"), ("Alignment", "alignment"), ("Score",
 
 
 def _rates(styles: Mapping[str, Any], rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
-    from reportlab.lib.colors import HexColor
-    from reportlab.platypus import Paragraph, Table
-
-    head = [Paragraph(text, styles["head"]) for text in ("", "Rate", "95 % interval", "Errors of trials", "People")]
     body = []
     for name, rate in rows:
         interval = rate["interval"]
         span = "none" if interval is None else f"{one_in(interval['low'])} to {one_in(interval['high'])}"
         counts = f"{rate['errors']:,} of {rate['trials']:,}"
-        cells = (name, one_in(rate["rate"]), span, counts, f"{rate['people']:,}")
-        body.append([Paragraph(escape(str(cell)), styles["cell"]) for cell in cells])
+        body.append([name, one_in(rate["rate"]), span, counts, f"{rate['people']:,}"])
+    return _table(styles, ("", "Rate", "95 % interval", "Errors of trials", "People"), body)
+
+
+def _table(styles: Mapping[str, Any], header: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    from reportlab.lib.colors import HexColor
+    from reportlab.platypus import Paragraph, Table
+
+    head = [Paragraph(escape(text), styles["head"]) for text in header]
+    body = [[Paragraph(escape(cell), styles["cell"]) for cell in row] for row in rows]
     line = ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor("#d9d5cc"))
     return Table(
         [head, *body],

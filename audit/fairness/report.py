@@ -10,15 +10,16 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from audit.fairness.acceptance import Policy, Verdict
 from audit.fairness.evaluation import Result
 from audit.fairness.evidence import Evidence
 from audit.fairness.figures import WATERMARK
+from audit.fairness.pairs import PairEvidence
 from audit.fairness.record import Cell, Table, numbers, tables
 from audit.fairness.sets.rows import LeftOut
 from audit.fairness.sets.samples import Samples
@@ -49,11 +50,13 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Report:
-    """A report in memory: what `write` puts into a folder. `files` holds every file but report.json."""
+    """A report in memory: what `write` puts into a folder. `files` holds every file but report.json and the re-run bundle,
+    which `bundle` writes, because it may be large."""
 
     content: dict[str, Any]
     json: bytes
     files: Mapping[str, bytes]
+    bundle: Callable[[IO[bytes]], None] | None
 
     @property
     def sha256(self) -> str:
@@ -64,6 +67,11 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in self.files.items():
             (folder / name).write_bytes(data)
+        if self.bundle is not None:
+            from audit.fairness import bundle
+
+            with (folder / bundle.FILE).open("wb") as out:
+                self.bundle(out)
         path = folder / "report.json"
         path.write_bytes(self.json)
         return path
@@ -71,19 +79,21 @@ class Report:
 
 def build(
     samples: Samples,
-    evidence: Evidence | None,
+    evidence: Evidence | PairEvidence,
     result: Result,
     provenance: Provenance,
     policy: Policy | None,
     verdict: Verdict | None,
 ) -> Report:
     """The whole report of a result. Reads no clock and no machine."""
-    from audit.fairness.bundle import pack
+    from audit.fairness import bundle
     from audit.fairness.page import render
     from audit.fairness.plots import draw
     from audit.fairness.printed import printed
 
-    drawings = draw(evidence, result, WATERMARK if provenance.generated else "")
+    drawings = draw(
+        evidence if isinstance(evidence, Evidence) else None, result, WATERMARK if provenance.generated else ""
+    )
     rows = {**tables(result), "left_out": _left_out(samples)}
     files = {f"{name}.csv": _csv(table) for name, table in rows.items() if table}
     content = {
@@ -102,9 +112,11 @@ def build(
     digest = hashlib.sha256(encoded).hexdigest()
     files["report.html"] = render(content, rows["left_out"], drawings, digest).encode()
     files["report.pdf"] = printed(content, drawings, digest)
-    if evidence is not None:
-        files["rerun.zip"] = pack(evidence, result.parameters, encoded)
-    return Report(content, encoded, files)
+
+    def write_bundle(out: IO[bytes]) -> None:
+        bundle.write(out, evidence, result.parameters, encoded)
+
+    return Report(content, encoded, files, write_bundle if bundle.fits(evidence) else None)
 
 
 def code_sha256() -> str:

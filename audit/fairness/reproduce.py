@@ -15,11 +15,13 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from audit.fairness.bundle import UnusableBundle, unpack
 from audit.fairness.evaluation import conclude
+from audit.fairness.pairs import PairEvidence, conclude_pairs
 from audit.fairness.record import numbers
+from audit.fairness.sets.rows import DatasetError
 
 # Sums of floats in another order differ in their last digits; the record has ten.
 _RELATIVE = 1e-8
@@ -29,13 +31,17 @@ class Different(Exception):
     """The record does not say what follows from the evidence."""
 
 
-def reproduce(data: bytes) -> tuple[dict[str, Any], int, str]:
+def reproduce(data: IO[bytes]) -> tuple[dict[str, Any], int, str]:
     """The recomputed numbers, how many were compared, and the SHA-256 of the bundle's record.
 
     Raises UnusableBundle, or Different naming the first number that differs.
     """
     evidence, parameters, record, raw = unpack(data)
-    found = numbers(conclude(evidence, parameters))
+    if isinstance(evidence, PairEvidence):
+        result = conclude_pairs(evidence, parameters)
+    else:
+        result = conclude(evidence, parameters)
+    found = numbers(result)
     missing = [name for name in found if name not in record]
     if missing:
         raise Different(f"the record lacks {missing[0]}")
@@ -76,12 +82,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FILE", help="where to write the recomputed numbers as JSON")
     arguments = parser.parse_args(argv)
     try:
-        found, compared, digest = reproduce(Path(arguments.bundle).read_bytes())
+        with Path(arguments.bundle).open("rb") as data:
+            found, compared, digest = reproduce(data)
         if arguments.report and hashlib.sha256(Path(arguments.report).read_bytes()).hexdigest() != digest:
             raise Different(f"the bundle belongs to another record than {arguments.report}")
         if arguments.out:
             Path(arguments.out).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    except (UnusableBundle, Different) as problem:
+    except (UnusableBundle, Different, DatasetError) as problem:
         print(f"FAIL: {problem}".replace("\n", " "))
         return 1
     except OSError as problem:

@@ -14,6 +14,7 @@ from audit.fairness.acceptance import Policy, Verdict, judge
 from audit.fairness.evaluation import Result, conclude
 from audit.fairness.evidence import Evidence, Parameters, Progress, gather
 from audit.fairness.extraction import Engine, extract
+from audit.fairness.pairs import PairEvidence
 from audit.fairness.report import Provenance, build
 from audit.fairness.sets.embeddings import read_embeddings
 from audit.fairness.sets.manifest import read_manifest
@@ -123,12 +124,12 @@ def write(
     out_dir: Path,
     provenance: Provenance,
     *,
-    evidence: Evidence | None = None,
+    evidence: Evidence | PairEvidence,
     policy: Policy | None = None,
     progress: Tell | None = None,
     started: float,
 ) -> Written:
-    """Judge a result and write its report; without the evidence (fixed pairs, given scores) it has no re-run bundle."""
+    """Judge a result and write its report with the evidence that it follows from."""
     tell = progress or (lambda _: None)
     verdict = judge(result, policy) if policy else None
     tell(Progress("write", 0, 1))

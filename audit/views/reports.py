@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from audit import comparison, evaluations, evaluator_file, reports
+from audit.fairness import bundle
 from audit.models import Evaluation
 from audit.permissions import can_file_findings, can_run_evaluations
 from audit.views.forms import CompareForm, FindingForm, ReportFilterForm
@@ -58,6 +59,7 @@ def report_page(request: HttpRequest, evaluation_id: uuid.UUID) -> HttpResponse:
         "evaluation": evaluation,
         "files": found,
         "figures": [one.name for one in found if one.name.endswith(".svg")],
+        "can_be_repeated": any(one.name == bundle.FILE for one in found),
         "evaluator": evaluator_file.NAME,
         "evaluator_digest": evaluator_file.FILE.digest(),
         "findings": evaluation.findings.order_by("-opened_at"),

@@ -20,6 +20,7 @@ from audit.fairness.sets.rows import DatasetError
 from audit.models import Evaluation, LabelReview, LabelVerdict
 from core import database
 from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
+from core.faces import registry
 from tests import kits
 from tests.audit import measured
 from tests.audit.test_reports import signed_in
@@ -134,10 +135,64 @@ def test_measured_again_a_report_has_rates_with_and_without_the_wrong_pairs(cast
     assert said in page
     assert f"{fewer['errors']:,} of {fewer['trials']:,}" in page
     assert reports.read(evaluation).labels == ""
-    _, numbers, digest = reproduce((Path(again.folder) / "rerun.zip").read_bytes())
+    with (Path(again.folder) / "rerun.zip").open("rb") as bundle:
+        _, numbers, digest = reproduce(bundle)
     assert numbers
     assert digest == again.report_sha256
     assert "already" in carl.get(reverse("report_labels", args=[again.pk])).content.decode()
+
+
+def test_measuring_again_loads_no_face_model_in_the_web_process_and_a_worker_refuses_another_one(
+    cast: Cast, evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(signed_in(cast.carl), evaluation, first_pair(evaluation), "same")
+    Evaluation.objects.filter(pk=evaluation.pk).update(face_model="f" * 64)
+
+    def load(*_: Any, **__: Any) -> None:
+        raise AssertionError("a face model was loaded")
+
+    with monkeypatch.context() as web:
+        web.setattr(registry, "engine", load)
+        answer = signed_in(cast.carl).post(reverse("report_measure_again", args=[evaluation.pk]))
+    assert answer.status_code == 302
+    begun = len(entries("evaluation:run:started"))
+    again = evaluation_work.run_here(Evaluation.objects.get(published_at=None))
+    assert again.state == "failed"
+    assert again.problem.startswith("The face model is not the one that this evaluation is of")
+    assert again.face_model == "f" * 64
+    assert len(entries("evaluation:run:started")) == begun
+    assert [one["run"] for one in entries("evaluation:run:failed")] == [str(again.pk)]
+
+
+def test_pairs_that_a_file_names_are_left_out_by_command_and_counted(
+    cast: Cast, database: kits.Clone, tmp_path: Path
+) -> None:
+    """The same numbers as without, and beside them those without the pairs, computed here from the photos."""
+    from audit.fairness.evidence import Parameters
+    from audit.fairness.rates import split_people
+
+    photos = measured.manifest()
+    rows = [line.split(",") for line in photos.read_text(encoding="utf-8").splitlines()]
+    place, cohort_place = rows[0].index("person_id"), rows[0].index("cohort")
+    people = [row[place] for row in rows[1:]]
+    choosing, reporting = split_people(people, [row[cohort_place] for row in rows[1:]], Parameters().seed)
+    reported, unused = sorted(reporting), sorted(choosing)
+    named = [(reported[0], reported[1]), (reported[3], reported[2]), (unused[0], unused[1]), (unused[0], reported[0])]
+    path = tmp_path / "wrong.csv"
+    path.write_text("person_a,person_b\n" + "".join(f"{a},{b}\n" for a, b in named), encoding="utf-8")
+    call_command(
+        "evaluate", manifest=photos, cohorts="cohort", acting="carl", out=tmp_path / "out",
+        acceptance_policy="demo", target_fmr=0.01, exclude=path, generated_people=True, label_source="assigned",
+    )  # fmt: skip
+    found = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert found["parameters"]["excluded_pairs"] == 4
+    assert found["overall"]["excluded_pairs"] == 2, "only pairs within the half that is reported on are in its rates"
+    with_all, without = found["overall"]["fmr"], found["overall"]["without_excluded"]["fmr"]
+    assert with_all["trials"] - without["trials"] == 2 * measured.PHOTOS**2
+    assert without["errors"] <= with_all["errors"]
+    assert entries("evaluation:run:started")[-1]["excluded"] == 4
+    with (tmp_path / "out" / "rerun.zip").open("rb") as bundle:
+        assert reproduce(bundle)[1] > 100
 
 
 def test_without_the_measured_photos_a_page_says_so_and_shows_none(cast: Cast, evaluation: Evaluation) -> None:

@@ -40,14 +40,14 @@ def lfw(folder: Path, people: int = 6, folds: int = 3, each: int = 2, photo: Pho
     return folder
 
 
-def rfw(folder: Path, people: int = 4, photo: Photo = some_bytes) -> Path:
+def rfw(folder: Path, people: int = 4, folds: int = 1, each: int = 4, photo: Photo = some_bytes) -> Path:
     """data/Group/id/id_0001.jpg and txts/Group/Group_pairs.txt, without the line that LFW starts with."""
     for number, group in enumerate(GROUPS):
         ids = [f"m.0{number}{index}" for index in range(people)]
         put(folder / "data" / group, (f"{one}/{one}_{photo_:04}.jpg" for one in ids for photo_ in (1, 2)), photo)
         place = folder / "txts" / group
         place.mkdir(parents=True)
-        (place / f"{group}_pairs.txt").write_text("\n".join(pair_lines(ids, 1, people)) + "\n", encoding="utf-8")
+        (place / f"{group}_pairs.txt").write_text("\n".join(pair_lines(ids, folds, each)) + "\n", encoding="utf-8")
     return folder
 
 

@@ -7,11 +7,18 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audit.fairness import bundle, reproduce
+from audit.fairness.evidence import Parameters
+from audit.fairness.pairs import PairEvidence, conclude_pairs, gather_pairs
+from audit.fairness.report import Provenance
+from audit.fairness.run import write
+from audit.fairness.sets.scores import read_scores
 from tests.audit.fairness.test_report import embeddings_file, make
 
 
@@ -95,7 +102,7 @@ def test_nobody_is_named_in_it(written: Path) -> None:
 
 def test_what_is_packed_is_unpacked(written: Path) -> None:
     data = (written / "rerun.zip").read_bytes()
-    evidence, parameters, record, raw = bundle.unpack(data)
+    evidence, parameters, record, raw = bundle.unpack(io.BytesIO(data))
     assert raw == (written / "report.json").read_bytes()
     assert record == json.loads(raw)
     assert bundle.pack(evidence, parameters, raw) == data
@@ -110,3 +117,74 @@ def test_the_program_is_one_file_that_needs_only_python_and_numpy(written: Path,
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("OK numbers=")
+
+
+PEOPLE = 40
+
+
+@pytest.fixture(scope="module")
+def of_scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report on a table of scores in two folds' worth of cohorts, whose people have ids that are easy to find."""
+    folder = tmp_path_factory.mktemp("scores")
+    rng = np.random.default_rng(11)
+    lines = ["score,same,cohort_a,cohort_b,id_a,id_b"]
+    for _ in range(5000):
+        a, b = rng.integers(0, PEOPLE, 2)
+        value = rng.normal(0.6 if a == b else 0.2, 0.15)
+        lines.append(f"{np.clip(value, -1, 1):.6f},{int(a == b)},{'fm'[a % 2]},{'fm'[b % 2]},Jane Doe {a},Jane Doe {b}")
+    (folder / "scores.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pairs, samples = read_scores(folder / "scores.csv", folder / "kept")
+    parameters = Parameters(axes=("cohort",), target_fmr=0.05, minimum_people=5)
+    evidence = gather_pairs(pairs, parameters)
+    result = conclude_pairs(evidence, parameters)
+    provenance = Provenance({"name": "A black box", "hash": "0" * 64})
+    write(samples, result, folder / "out", provenance, evidence=evidence, started=0.0)
+    return folder / "out"
+
+
+def test_every_number_of_given_pairs_follows_from_their_bundle(
+    of_scores: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(of_scores / "rerun.zip"), "--report", str(of_scores / "report.json")]
+    assert reproduce.main(command) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("OK numbers=")
+    assert int(said.split("numbers=")[1].split()[0]) > 100
+    data = (of_scores / "rerun.zip").read_bytes()
+    evidence, parameters, _, record = bundle.unpack(io.BytesIO(data))
+    assert bundle.pack(evidence, parameters, record) == data
+    assert b"Jane" not in b"".join(
+        zipfile.ZipFile(io.BytesIO(data)).read(name) for name in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    )
+
+
+def test_a_score_or_a_half_that_was_changed_is_noticed(
+    of_scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, parameters, _, record = bundle.unpack(io.BytesIO((of_scores / "rerun.zip").read_bytes()))
+    assert isinstance(evidence, PairEvidence)
+    lower = evidence.table.copy()
+    # Every false match of the half that is reported on becomes none.
+    lower["score"][(lower["same"] == 0) & ~evidence.choosing[lower["a"]]] -= 500_000
+    for changed_evidence in (replace(evidence, table=lower), replace(evidence, choosing=~evidence.choosing)):
+        (tmp_path / "changed.zip").write_bytes(bundle.pack(changed_evidence, parameters, record))
+        assert reproduce.main([str(tmp_path / "changed.zip")]) == 1
+        assert " in the record and " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("member", "before", "after"),
+    [
+        ("evidence.json", b'"pairs": 5000', b'"pairs": 5001'),
+        ("evidence.json", b'"photos": [0, 0', b'"photos": [0'),
+        ("evidence.json", b'"choosing": [', b'"choosing": [9999, '),
+        ("arrays/score.npy", b"(5000,)", b"(4999,)"),
+        ("arrays/a.npy", b"NUMPY", b"NUMPX"),
+    ],
+)
+def test_a_damaged_bundle_of_pairs_is_a_sentence(
+    of_scores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], member: str, before: bytes, after: bytes
+) -> None:
+    (tmp_path / "broken.zip").write_bytes(changed((of_scores / "rerun.zip").read_bytes(), member, before, after))
+    assert reproduce.main([str(tmp_path / "broken.zip")]) == 1
+    assert capsys.readouterr().out.startswith("FAIL: This is no whole re-run bundle")

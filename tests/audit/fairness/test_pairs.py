@@ -12,15 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.fairness import pairs as given_pairs
-from audit.fairness.evaluation import evaluate
+from audit.fairness.evaluation import Result, evaluate
 from audit.fairness.evidence import Parameters
-from audit.fairness.pairs import ROW, Pairs, evaluate_pairs, fold_accuracies, pairs_of
+from audit.fairness.pairs import ROW, Pairs, conclude_pairs, fold_accuracies, gather_pairs, pairs_of
 from audit.fairness.rates import split_people
 from audit.fairness.sets.listing import Pair
 from audit.fairness.sets.photos import Photo, PhotoSet
 from audit.fairness.sets.rows import DatasetError
 from audit.fairness.sets.samples import Samples
 from audit.fairness.sets.scores import read_scores
+
+
+def evaluate_pairs(pairs: Pairs, parameters: Parameters) -> Result:
+    return conclude_pairs(gather_pairs(pairs, parameters), parameters)
 
 
 def made(seed: int, people: int = 24, rows: int = 400) -> Pairs:
