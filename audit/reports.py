@@ -14,7 +14,7 @@ from typing import Any, Final
 from django.db.models import QuerySet
 
 from audit import evaluations
-from audit.fairness.page import ACCURACY_HEADER, ACCURACY_WORDS, accuracy_rows, finding, labels_rows, labels_words
+from audit.fairness.narrative import ACCURACY_HEADER, ACCURACY_WORDS, accuracy_rows, finding, labels_rows, labels_words
 from audit.fairness.wording import one_in
 from audit.models import Evaluation
 from core.exceptions import NotFound

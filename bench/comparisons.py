@@ -13,7 +13,9 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,17 +34,21 @@ PHOTOS = 5  # of each person
 COHORTS = 8
 THRESHOLD = 300_000
 EXPLICIT_PAIRS = 400_000
+SCORED_PEOPLE = 20_000
 _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def run(installation: Installation, *, quick: bool) -> dict[str, Any]:
     images, rounds, shared, whole = (6_000, 3, 4_000, 10_000) if quick else (100_000, 7, 10_000, 100_000)
+    rows = 100_000 if quick else 10_000_000
     say(f"comparisons: {rounds} rounds of one row of blocks of {images} images")
     found = _process("rounds", images, rounds)
     say("comparisons: one worker and two")
     found["workers"] = _process("workers", shared, rounds)
     say(f"comparisons: all pairs of {whole} images")
     found["whole"] = _process("whole", whole, 1)
+    say(f"comparisons: a table of {rows} scores")
+    found["scores"] = _process("scores", rows, 1)
     return found
 
 
@@ -193,9 +199,76 @@ def _whole(images: int, _: int) -> dict[str, Any]:
         "false_matches": int(found.sums[THRESHOLD].errors.sum()),
         "seconds": round(seconds, 1),
         "million_pairs_per_second": round(images * (images - 1) / 2 / seconds / 1e6, 1),
-        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_megabytes": _peak(),
         "embeddings_megabytes": round(vectors.nbytes / 2**20),
     }
+
+
+def write_scores(path: Path, rows: int, seed: int = 1) -> None:
+    """A table of scores of SCORED_PEOPLE people in COHORTS cohorts, a third of them genuine; written in pieces."""
+    rng = np.random.default_rng(seed)
+    with path.open("w", encoding="ascii") as out:
+        out.write("score,same,cohort_a,cohort_b,id_a,id_b\n")
+        for start in range(0, rows, 50_000):
+            count = min(50_000, rows - start)
+            a = rng.integers(0, SCORED_PEOPLE, count)
+            b = np.where(rng.random(count) < 1 / 3, a, rng.integers(0, SCORED_PEOPLE, count))
+            score = np.clip(rng.normal(np.where(a == b, 0.6, 0.1), 0.1), -1, 1)
+            for i, j, value in zip(a.tolist(), b.tolist(), score.tolist(), strict=True):
+                out.write(f"{value:.6f},{int(i == j)},cohort {i % COHORTS},cohort {j % COHORTS},p{i},p{j}\n")
+
+
+def _scores(rows: int, _: int) -> dict[str, Any]:
+    """A table of scores from the file to its report and back through its bundle, once: seconds and peak memory."""
+    from audit.fairness.evidence import Parameters
+    from audit.fairness.pairs import conclude_pairs, gather_pairs
+    from audit.fairness.report import Provenance
+    from audit.fairness.reproduce import reproduce
+    from audit.fairness.run import write
+    from audit.fairness.sets.scores import read_scores
+
+    with tempfile.TemporaryDirectory(prefix="glasscase-scores-") as place:
+        folder = Path(place)
+        write_scores(folder / "scores.csv", rows)
+        seconds: dict[str, float] = {}
+        begun = time.monotonic()
+
+        def lap(name: str) -> None:
+            nonlocal begun
+            seconds[name] = round(time.monotonic() - begun, 1)
+            begun = time.monotonic()
+
+        pairs, samples = read_scores(folder / "scores.csv", folder / "kept")
+        lap("read")
+        parameters = Parameters(axes=("cohort",))
+        evidence = gather_pairs(pairs, parameters)
+        result = conclude_pairs(evidence, parameters)
+        lap("measure")
+        provenance = Provenance({"name": "generated scores", "hash": "0" * 64}, generated=True)
+        write(samples, result, folder / "report", provenance, evidence=evidence, started=time.monotonic())
+        lap("write")
+        peak = _peak()
+        with (folder / "report" / "rerun.zip").open("rb") as bundle:
+            compared = reproduce(bundle)[1]
+        lap("reproduce")
+        return {
+            "rows": rows,
+            "people": len(pairs.people),
+            "threshold": result.threshold.value,
+            "false_matches": result.overall.all_fmr.errors,
+            "false_match_trials": result.overall.all_fmr.trials,
+            "seconds": seconds,
+            "peak_megabytes": peak,
+            "peak_megabytes_reproducing": _peak(),
+            "numbers_reproduced": compared,
+            "table_megabytes": round((folder / "scores.csv").stat().st_size / 2**20),
+            "bundle_megabytes": round((folder / "report" / "rerun.zip").stat().st_size / 2**20),
+        }
+
+
+def _peak() -> int:
+    """The most memory that this process has had so far, in MB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def plots(result: dict[str, Any]) -> list[Plot]:
@@ -226,20 +299,36 @@ def page(result: dict[str, Any]) -> list[str]:
         "",
         *table(("", "million pairs a second", "ours divided by it"), rows),
         "",
-        f"Two workers do the same chunks {spread(workers['speed_up'])} times as fast as one. The control in the same rounds: two",
-        f"processes do the bare matrix product of these chunks {spread(workers['control'])} times as fast as one.",
+        f"Two workers do the same chunks {spread(workers['speed_up'])} times as fast as one.",
+        *(
+            [f"The control in the same rounds: of the bare product of these chunks {spread(workers['control'])} times."]
+            if "control" in workers
+            else ()
+        ),
         "",
         f"All {whole['pairs']:,} pairs of {whole['images']:,} images: {whole['seconds']:,} s in one process with one thread, "
         f"{whole['peak_megabytes']:,} MB at most, of which {2 * whole['embeddings_megabytes']:,} MB are the embeddings as given "
         "and in the order of comparison.",
+        *(_of_scores(result["scores"]) if "scores" in result else ()),  # older results have none
+    ]
+
+
+def _of_scores(scores: dict[str, Any]) -> list[str]:
+    return [
+        "",
+        f"A table of {scores['rows']:,} scores of {scores['people']:,} people ({scores['table_megabytes']:,} MB), one process with one "
+        f"thread: read in {scores['seconds']['read']:,} s, measured in {scores['seconds']['measure']:,} s, its report written in "
+        f"{scores['seconds']['write']:,} s, with {scores['peak_megabytes']:,} MB at most. Its re-run bundle "
+        f"({scores['bundle_megabytes']:,} MB) gives {scores['numbers_reproduced']:,} numbers again in "
+        f"{scores['seconds']['reproduce']:,} s.",
     ]
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=("rounds", "workers", "whole"))
-    parser.add_argument("images", type=int)
+    parser.add_argument("task", choices=("rounds", "workers", "whole", "scores"))
+    parser.add_argument("images", type=int, help="or rows of scores")
     parser.add_argument("rounds", type=int)
     chosen = parser.parse_args()
-    act = {"rounds": _rounds, "workers": _workers, "whole": _whole}[chosen.task]
+    act = {"rounds": _rounds, "workers": _workers, "whole": _whole, "scores": _scores}[chosen.task]
     print(json.dumps(act(chosen.images, chosen.rounds)))

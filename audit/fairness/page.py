@@ -5,9 +5,19 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from audit.fairness.cohorts import UNKNOWN
+from audit.fairness.narrative import (
+    ACCURACY_HEADER,
+    ACCURACY_WORDS,
+    accuracy_rows,
+    finding,
+    labels_rows,
+    labels_words,
+    not_shown,
+    threshold_words,
+)
 from audit.fairness.wording import counted, one_in
 
 if TYPE_CHECKING:
@@ -25,11 +35,13 @@ h1{font-size:1.95rem}h2{margin-top:40px}p,ul{max-width:72ch}a{color:var(--accent
 .verdict{background:var(--card);border:1px solid var(--line);border-radius:4px;padding:4px 16px}
 .scroll{overflow-x:auto}.scroll:focus{outline:3px solid #b35900;outline-offset:2px}
 table{border-collapse:collapse;background:var(--card);font-variant-numeric:tabular-nums;margin:16px 0;min-width:60%}
-caption{text-align:left;color:var(--muted);padding:4px 0}th,td{border:1px solid var(--line);padding:4px 10px}
-th{text-align:left}td{text-align:right}td.text{text-align:left}figure{margin:16px 0}
+caption{text-align:left;color:var(--muted);padding:4px 0}caption span{display:inline-block;position:sticky;left:0;
+max-width:min(72ch,calc(100vw - 34px))}th,td{border:1px solid var(--line);padding:4px 10px}
+th{text-align:left}td{text-align:right;white-space:nowrap}td.text{text-align:left;white-space:normal;min-width:16rem}
+tbody th{position:sticky;left:0;background:var(--card);max-width:40vw}figure{margin:16px 0}
 figure img{max-width:100%;height:auto;background:#fff;border:1px solid var(--line);border-radius:4px}
 code{font-family:ui-monospace,monospace;overflow-wrap:anywhere}dt{color:var(--muted)}dd{margin:0 0 8px}
-@media print{body{background:#fff;color:#000}main{padding:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
+@media print{.scroll{overflow:visible}td{white-space:normal}body{background:#fff;color:#000}main{padding:0;max-width:none}h2{break-after:avoid}tr{break-inside:avoid}}
 """
 
 
@@ -72,73 +84,6 @@ def render(
         + "\n".join(part for part in parts if part)
         + "\n</main>\n</body>\n</html>\n"
     )
-
-
-def finding(content: Mapping[str, Any]) -> list[str]:
-    """The result in a few plain sentences, from the content of report.json."""
-    sentences = []
-    for division in content["divisions"]:
-        name, needed = division["columns"], content["parameters"]["minimum_people"]
-        measured = [
-            item
-            for item in division["cohorts"]
-            if item["fmr"]["trials"] and item["fmr"]["people"] >= needed and item["name"] != UNKNOWN
-        ]
-        if len(measured) < 2:
-            sentences.append(f"By {name}: fewer than two cohorts have the {needed} people that a comparison needs.")
-            continue
-        worst = max(measured, key=lambda item: (item["fmr"]["rate"], item["name"]))
-        sentences.append(
-            f"By {name}, different people were taken for the same person most often among {worst['name']}: "
-            f"{_rate_words(worst['fmr'])}."
-        )
-        for item in division["fmr_differences"]:
-            factor = "" if item["ratio"] is None else f" ({item['ratio']:.1f} times, at least {item['at_least']:.1f})"
-            sentences.append(f"The rate among {item['high']} is higher than among {item['low']}{factor}.")
-        if not division["fmr_differences"]:
-            sentences.append(
-                "No difference between cohorts could be shown. That is not the same as showing that there is none."
-            )
-    overall = content["overall"]
-    sentences.append(f"Two photos of one person that were not recognised as such: {_rate_words(overall['fnmr'])}.")
-    if overall["fte"]["errors"]:
-        lost = counted(overall["fte"]["errors"], "photo")
-        sentences.append(f"{lost} of {overall['fte']['trials']:,} gave no embedding and count as not recognised.")
-    return sentences
-
-
-def _rate_words(rate: Mapping[str, Any]) -> str:
-    if rate["rate"] is None:
-        return "not measurable (nothing to compare)"
-    seen = f"{rate['errors']:,} of {rate['trials']:,}"
-    interval = rate["interval"]
-    if interval is None:
-        return f"{one_in(rate['rate'])} ({seen}; too few people for an interval)"
-    if rate["errors"] == 0:
-        return f"{seen}, so at most {one_in(interval['high'])}"
-    return f"{one_in(rate['rate'])} ({seen}; 95 % interval {one_in(interval['low'])} to {one_in(interval['high'])})"
-
-
-def threshold_words(content: Mapping[str, Any]) -> str:
-    """Where the threshold comes from."""
-    threshold = content["threshold"]
-    if threshold["rule"] == "fixed":
-        how = f"The threshold {threshold['value'] / 1e6:.6f} was given; all people were measured."
-    else:
-        which = {
-            "all": "all pairs of different people",
-            "within": "pairs of different people of the same cohort",
-            "worst": "pairs of different people of the cohort with the highest rate",
-        }[threshold["rule"]]
-        how = (
-            f"The threshold {threshold['value'] / 1e6:.6f} was chosen on "
-            f"{counted(threshold['people_chosen_on'], 'person', 'people')} so that at most "
-            f"{one_in(content['parameters']['target_fmr'])} {which} reach it; everything on this page was measured "
-            f"on {counted(threshold['people_reported_on'], 'other person', 'other people')}."
-        )
-        if not threshold["target_shown"]:
-            how += f" Their {threshold['pairs']:,} pairs are too few to show a rate that low."
-    return how
 
 
 def _watermark(benchmark: Mapping[str, Any]) -> str:
@@ -185,30 +130,6 @@ def _overall(content: Mapping[str, Any]) -> str:
     )
 
 
-ACCURACY_WORDS = (
-    "The share of right decisions that papers on this set publish: in each fold at the threshold that is best on the other "
-    "folds, over all pairs and within each cohort. It uses everybody, and a threshold that no deployed system has: the error "
-    "rates are at one threshold for all."
-)
-
-
-def accuracy_rows(content: Mapping[str, Any]) -> list[list[str]]:
-    """Who, accuracy, its standard error over the folds, pairs and folds. Empty but for protocols with folds."""
-    return [
-        [
-            f"{one['cohort']} ({one['division']})" if one["division"] else "Everybody",
-            f"{100 * one['accuracy']:.2f} %",
-            f"{100 * one['standard_error']:.2f}",
-            f"{one['pairs']:,}",
-            f"{one['folds']}",
-        ]
-        for one in content["pair_accuracy"]
-    ]
-
-
-ACCURACY_HEADER = ("Who", "Accuracy", "Standard error", "Pairs", "Folds")
-
-
 def _accuracies(content: Mapping[str, Any]) -> str:
     rows = accuracy_rows(content)
     if not rows:
@@ -218,32 +139,6 @@ def _accuracies(content: Mapping[str, Any]) -> str:
         + _table("Right decisions on the given pairs", ACCURACY_HEADER, rows)
         + "</section>"
     )
-
-
-def labels_words(content: Mapping[str, Any]) -> str:
-    """What the rates without some pairs are, and that nothing else rests on them. Empty where no pair was left out."""
-    pairs = content["overall"].get("excluded_pairs")
-    if not pairs:
-        return ""
-    return (
-        f"A review of the photos found that the labels of {counted(pairs, 'pair')} of people are wrong: the two are the same "
-        "person. Here are the false-match rates with all labels and without these pairs. The verdict, the threshold and "
-        "every other number rest on all labels."
-    )
-
-
-def labels_rows(content: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """(who, with which labels, false-match rate): each rate with all labels, then without the pairs that were left out."""
-    if not labels_words(content):
-        return
-    pairs = counted(content["overall"]["excluded_pairs"], "pair")
-    both = [("Everybody", content["overall"]["fmr"], content["overall"]["without_excluded"]["fmr"])]
-    for division in content["divisions"]:
-        both += [(one["name"], one["fmr"], one["fmr_without_excluded"]) for one in division["cohorts"]]
-    for who, all_labels, fewer in both:
-        yield who, "With all labels", all_labels
-        if fewer is not None:
-            yield who, f"Without {pairs} whose labels a review found wrong", fewer
 
 
 def _labels(content: Mapping[str, Any]) -> str:
@@ -296,11 +191,7 @@ def _division(drawings: Mapping[str, Drawing], division: Mapping[str, Any]) -> s
     cells = {(cell["probe"], cell["reference"]): cell["fmr"] for cell in division["matrix"]}
     rows = [[a, *(one_in(cells[a, b]["rate"]) for b in cohorts)] for a in cohorts]
     parts.append(_table("FMR between cohorts (the same in both directions)", ("", *cohorts), rows))
-    rows = [
-        [item["name"], "undefined" if item["value"] is None else f"{item['value']:.4g}", item["why"]]
-        for item in division["measures"]
-    ]
-    parts.append(_table("Summary measures over the known cohorts", ("Measure", "Value", "Why undefined"), rows))
+    parts.append(_measures(division["measures"]))
     rows = [
         [f"{item['high']} over {item['low']}", *_bootstrapped(item, "{:.3g} times"), item["why"]]
         for item in division["fmr_ratios"]
@@ -317,6 +208,21 @@ def _division(drawings: Mapping[str, Drawing], division: Mapping[str, Any]) -> s
         caption = "FNMR of each cohort at the threshold where its own FMR is the target"
         parts.append(_table(caption, ("Cohort", "FNMR", "Interval", "Why none"), rows))
     return "".join(parts) + "</section>"
+
+
+def _measures(measures: Sequence[Mapping[str, Any]]) -> str:
+    """The table of summary measures; one sentence where all are undefined for the same reason."""
+    reasons = {item["why"] for item in measures}
+    if len(reasons) == 1 and all(item["value"] is None for item in measures):
+        names = ", ".join(item["name"] for item in measures)
+        return (
+            f"<p>Summary measures over the known cohorts are undefined. {escape(reasons.pop())} ({escape(names)}.)</p>"
+        )
+    rows = [
+        [item["name"], "undefined" if item["value"] is None else f"{item['value']:.4g}", item["why"]]
+        for item in measures
+    ]
+    return _table("Summary measures over the known cohorts", ("Measure", "Value", "Why undefined"), rows)
 
 
 def _bootstrapped(item: Mapping[str, Any], form: str) -> list[str]:
@@ -361,10 +267,13 @@ def _searches(content: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> st
     """Rates of searches in evaluation editions: everybody, and each cohort in the largest one."""
     found = [one for one in content["identification"] if one["fpir"]]
     if not found:
-        return (
-            "<section><h2>Searches of galleries</h2><p>Not measured: the set has too few people to enrol some and search "
-            "for others.</p></section>"
+        given = not content["overall"]["det"]
+        why = (
+            "pairs or scores were given, and nobody was searched for"
+            if given
+            else "the set has too few people to enrol some and search for others"
         )
+        return f"<section><h2>Searches of galleries</h2><p>Not measured: {why}.</p></section>"
     largest = max(one["templates"] for one in found)
     shown = [one for one in found if not one["division"] or one["templates"] == largest]
     positive, negative = [], []
@@ -372,11 +281,8 @@ def _searches(content: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> st
         who = f"{one['cohort']} ({one['division']})" if one["division"] else one["cohort"]
         size = f"{one['people']:,} people, {one['templates']:,} templates"
         positive.append([who, size, *_rate_cells(one["fpir"][0]), one_in(one["predicted_fpir"])])
-        negative += [
-            [who, size, f"{one_in(at['target'])}", f"{each['list_size']}", *_rate_cells(each)]
-            for at in one["at_fpir"]
-            for each in at["fnir"]
-        ]
+        for at in one["at_fpir"]:
+            negative += [[who, size, one_in(at["target"]), lists, *_rate_cells(rate)] for lists, rate in _by_list(at)]
     figure = "".join(_figure(name, drawing) for name, drawing in drawings.items() if name == "fpir_by_gallery_size")
     return (
         "<section><h2>Searches of galleries of benchmark people (measured)</h2>"
@@ -390,11 +296,19 @@ def _searches(content: Mapping[str, Any], drawings: Mapping[str, Drawing]) -> st
         )
         + _table(
             "FNIR: searches of people who are enrolled that do not return them, at the threshold for a target FPIR",
-            ("Who", "Gallery", "Target FPIR", "Longest list", *_RATE_HEADER),
+            ("Who", "Gallery", "Target FPIR", "Candidates asked for", *_RATE_HEADER),
             negative,
         )
         + "<p>Every list size and threshold is in fpir.csv, fnir.csv and fnir_at_fpir.csv.</p></section>"
     )
+
+
+def _by_list(at: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(list sizes, rate): neighbouring sizes whose counts are the same stand together, "5 – 200"."""
+    for _, same in groupby(at["fnir"], key=lambda one: (one["errors"], one["trials"])):
+        rates = list(same)
+        first, last = rates[0]["list_size"], rates[-1]["list_size"]
+        yield f"{first}" if first == last else f"{first} – {last}", rates[0]
 
 
 def _predictions(content: Mapping[str, Any]) -> str:
@@ -409,22 +323,6 @@ def _predictions(content: Mapping[str, Any]) -> str:
         + _table("Predicted FPIR", ("Templates enrolled (N)", "False-match rate of", "FMR", "FPIR"), rows)
         + "</section>"
     )
-
-
-def not_shown(content: Mapping[str, Any]) -> list[str]:
-    """What the report does not show, a sentence each."""
-    points = [
-        "It says nothing about photos of another kind: darker, smaller, older or turned further away.",
-        "It measures one face model with one detector and alignment; another file of either is another face model.",
-        "It does not say how often a lead of the police is wrong: that depends on how many searched people are enrolled.",
-        "It does not measure what examiners make of a list of candidates.",
-        "Groups that the set does not label are not seen. “Unknown” is shown, and left out of comparisons.",
-        f"Cohorts with fewer than {content['parameters']['minimum_people']} people are shown and not compared.",
-        "Rates of searches were measured in small galleries of benchmark people; for the size of a real one there is arithmetic.",
-    ]
-    if content["benchmark"]["generated_people"]:
-        points.insert(0, "The people are generated. No conclusion about real people can be drawn from any number here.")
-    return points
 
 
 def _not_shown(content: Mapping[str, Any]) -> str:
@@ -478,10 +376,10 @@ def _table(caption: str, header: Iterable[str], rows: Iterable[Sequence[str]]) -
         for first, *rest in rows
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption>{escape(caption)}'
-        f"</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table><caption><span>{escape(caption)}'
+        f"</span></caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def _kind(cell: str) -> str:
-    return ' class="text"' if len(cell) > 40 else ""
+    return ' class="text"' if len(cell) > 30 or cell.endswith(".") else ""

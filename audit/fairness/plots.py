@@ -156,11 +156,17 @@ def det(axis: str, curves: Sequence[tuple[str, Sequence[Point]]], threshold: int
         low = _edge(points for _, points in drawn)
         for number, (name, points) in enumerate(drawn):
             colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            places = [_errors(point, low) for point in points if point.genuine_pairs]
+            # Between two points the higher miss rate is drawn: what was not looked at is not made better.
+            places = sorted(
+                (_errors(point, low) for point in points if point.genuine_pairs), key=lambda at: (at[0], -at[1])
+            )
             if not places:
                 continue
             dashes = _DASHES[number // len(COLOURS) % len(_DASHES)]
-            axes.plot(*zip(*places, strict=True), color=colour, linestyle=dashes, linewidth=1.8, label=shown(name))
+            axes.plot(
+                *zip(*places, strict=True), drawstyle="steps-post", color=colour, linestyle=dashes, linewidth=1.8,
+                label=shown(name),
+            )  # fmt: skip
             at = min(points, key=lambda p: abs(p.threshold - threshold))
             axes.plot(
                 *_errors(at, low), marker=marker, color=colour, markersize=9, markeredgecolor=PAPER, clip_on=False
@@ -178,6 +184,8 @@ def det(axis: str, curves: Sequence[tuple[str, Sequence[Point]]], threshold: int
             axes.legend(frameon=False, fontsize=9, labelcolor=INK)
 
     more = f" The first {_MOST_CURVES} of {len(curves)} cohorts." if len(curves) > _MOST_CURVES else ""
+    if not any(p.false_matches and p.misses for _, points in drawn for p in points):
+        more += " No threshold has both errors: the curves lie on the edges."
     return _drawn(
         height,
         f"Both errors at every threshold, by {shown(axis)}",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from audit.fairness.page import (
+from audit.fairness.narrative import (
     ACCURACY_HEADER,
     ACCURACY_WORDS,
     accuracy_rows,
@@ -29,6 +29,8 @@ _FONT: Final = "DejaVu Sans"
 _MARGIN: Final = 54  # points
 _COLUMNS: Final = (150, 92, 92, 92, 52)
 _MOST_ROWS: Final = 60
+_MOST_REASONS: Final = 8
+_LONGEST: Final = 600  # letters under a figure
 _RATES: Final = (
     ("fmr", "Different people taken for the same (FMR)"),
     ("fnmr", "Same person not recognised (FNMR)"),
@@ -112,8 +114,10 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
     if verdict:
         policy = content["parameters"]["policy"]["code"]
         yield words(f"Acceptance policy “{policy}”: {verdict['outcome']}", "heading")
-        for reason in verdict["reasons"][:8]:
+        for reason in verdict["reasons"][:_MOST_REASONS]:
             yield words(reason, "item", bulletText="–")
+        if (more := len(verdict["reasons"]) - _MOST_REASONS) > 0:
+            yield words(f"And {counted(more, 'more reason')}, all in report.html.", "item", bulletText="–")
     yield words("What this does not show", "heading")
     for point in not_shown(content):
         yield words(point, "item", bulletText="–")
@@ -121,7 +125,7 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
     for drawing in drawings.values():
         image = Image(io.BytesIO(drawing.png))
         image.drawWidth, image.drawHeight = width, width * image.imageHeight / image.imageWidth
-        yield KeepTogether([image, words(drawing.alternative[:600])])
+        yield KeepTogether([image, words(_shortened(drawing.alternative))])
     yield words("Everybody together", "heading")
     yield _rates(styles, [(name, content["overall"][key]) for key, name in _RATES])
     if content["pair_accuracy"]:
@@ -150,6 +154,13 @@ def _story(content: Mapping[str, Any], drawings: Mapping[str, Drawing], title: s
         "All tables, with numerators and denominators, are in the CSV files beside this one; rerun.zip, where there is one, gives every number again.",
     ):
         yield words(line)
+
+
+def _shortened(text: str) -> str:
+    """What a figure shows, cut after a whole statement where it is long."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST].rpartition(';')[0] or text[:_LONGEST]}; and so on: the rest is in the tables."
 
 
 _MODEL: Final = (("Detector", "detector"), ("Alignment", "alignment"), ("Score", "score_rule"), ("Licence", "licence"))

@@ -6,7 +6,7 @@ import math
 
 
 def one_in(rate: float | None) -> str:
-    """A rate as "1 in N" ("1 in 9.4", "1 in 41", "1 in 33,300"), "0", "always" or "not measurable"."""
+    """A rate as "1 in N" ("1 in 9.4", "1 in 41", "1 in 33,300"), "0", "nearly always", "always" or "not measurable"."""
     if rate is None:
         return "not measurable"
     if rate <= 0:
@@ -14,6 +14,8 @@ def one_in(rate: float | None) -> str:
     if rate >= 1:
         return "always"
     inverse = 1 / rate
+    if inverse < 1.05:
+        return "nearly always"
     if inverse < 9.95:
         return f"1 in {inverse:.1f}".removesuffix(".0")
     return f"1 in {round(inverse, min(0, 2 - math.floor(math.log10(inverse)))):,.0f}"
