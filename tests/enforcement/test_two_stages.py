@@ -1,99 +1,25 @@
-"""Searches in two stages: off until two people allow them, never less than they say, and codes are nobody's but the database's."""
+"""Searches in two stages: off until two people allow them, and codes are nobody's but the database's."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
 import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pgvector import HalfVector
 
 from search import cut
 from search.gate import client, params
+from tests.enforcement.coded import HIGH, at, build, codes, enrol, expunge, found, people, planes, replay, result
+from tests.enforcement.own_gallery import OwnGallery, rows_of
 from tests.enforcement.refusals import refused
-from tests.enforcement.world import DIMENSION, PEOPLE, World, digest, unit
+from tests.enforcement.world import DIMENSION, PEOPLE, World
 
 Open = Callable[..., psycopg.Connection]
-Row = tuple[uuid.UUID, uuid.UUID, np.ndarray]
-HIGH = 700_000  # where the cut leaves at most one in a hundred of these few people
-
-
-def build(connection: psycopg.Connection, edition: int, pages: int = 1000) -> int:
-    """Codes for everything; returns the number of slices."""
-    for slices in range(1, 10_000):
-        done, whole = client.build_codes(connection, edition, pages)
-        if done == whole:
-            return slices
-    raise AssertionError("the work does not end")
-
-
-def enrol(world: World, rows: Sequence[Row]) -> None:
-    secret = secrets.token_bytes(32)
-    batch = client.open_batch(world.app, world.edition, hashlib.sha256(secret).digest())
-    world.insert(batch, list(rows))
-    client.seal_batch(
-        world.app,
-        edition=world.edition,
-        batch=batch,
-        secret=secret,
-        templates=len(rows),
-        digest=digest(list(rows)),
-    )
-
-
-def people(number: int, seed: int) -> list[Row]:
-    rng = np.random.default_rng(seed)
-    return [(uuid.uuid4(), uuid.uuid4(), unit(row)) for row in rng.standard_normal((number, DIMENSION))]
-
-
-def at(cosine: float, face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A unit vector at this cosine to `face`."""
-    other = rng.standard_normal(face.size)
-    other = unit(other - (other @ face) * face)
-    return unit(cosine * face + math.sqrt(1 - cosine**2) * other)
-
-
-def expunge(world: World, person: uuid.UUID) -> None:
-    [proposal] = world.propose("gallery:expunge", params.expunge(person=person), world.sam)
-    client.expunge(world.app, person=person, proposal=proposal)
-
-
-def replay(world: World, request: uuid.UUID) -> dict[str, Any]:
-    [proposal] = world.propose("gate:replay", params.replay(request=request), world.sam)
-    client.replay(world.app, request, proposal)
-    return world.logged("search:result:replayed", request)[-1]
-
-
-def result(world: World, probe: np.ndarray, threshold: int = HIGH) -> dict[str, Any]:
-    """The entry of a result."""
-    return world.logged("search:result:stored", world.executed(probe, threshold=threshold).request)[0]
-
-
-def found(world: World, probe: np.ndarray) -> list[uuid.UUID]:
-    filed = world.executed(probe, threshold=HIGH)
-    return [one.template for one in world.candidates(world.app, world.view(filed.request)).candidates]
-
-
-def codes(superuser: psycopg.Connection, world: World) -> set[uuid.UUID]:
-    rows = superuser.execute("SELECT template FROM gallery.code WHERE edition = %s", [world.edition]).fetchall()
-    assert len({row[0] for row in rows}) == len(rows), "one code a template"
-    return {row[0] for row in rows}
-
-
-@pytest.fixture
-def allowed(world: World) -> World:
-    """Two people have allowed searches in two stages, and every template has its code."""
-    world.set_policy("two_stage_from", 200)
-    build(world.app, world.edition)
-    return world
 
 
 def test_every_search_is_exact_until_two_people_allow_two_stages_and_codes_are_complete(world: World) -> None:
@@ -281,24 +207,15 @@ def test_a_seed_does_not_choose_the_planes(
     for edition in editions:
         mallory.execute("SELECT setseed(0.5)")
         client.build_codes(mallory, edition, 1)
-    planes = [
-        np.array([row[0].to_list() for row in _vectors(as_superuser, edition)], np.float64) for edition in editions
-    ]
-    for drawn in planes:
-        assert drawn.shape == (1024, DIMENSION)
-        assert abs(drawn.mean()) < 0.015
-        assert abs(drawn.std() - 1) < 0.015
-    assert abs((planes[0] * planes[1]).mean()) < 0.015, "two draws have nothing to do with each other"
+    both = [planes(as_superuser, edition) for edition in editions]
+    for one in both:
+        assert one.shape == (1024, DIMENSION)
+        assert abs(one.mean()) < 0.015
+        assert abs(one.std() - 1) < 0.015
+    assert abs((both[0] * both[1]).mean()) < 0.015, "two draws have nothing to do with each other"
     drawn = world.logged("gallery:codes:drawn")
     assert [one["edition"] for one in drawn] == editions
     assert drawn[0]["digest"] != drawn[1]["digest"]
-
-
-def _vectors(superuser: psycopg.Connection, edition: int) -> list[Any]:
-    from pgvector.psycopg import register_vector
-
-    register_vector(superuser)
-    return superuser.execute("SELECT plane FROM gallery.plane WHERE edition = %s ORDER BY place", [edition]).fetchall()
 
 
 def test_an_interrupted_slice_shows_no_plane(world: World, mallory: psycopg.Connection) -> None:
@@ -356,77 +273,19 @@ def test_the_first_stage_keeps_its_plan_whatever_the_caller_sets(
     assert allowed.logged("search:result:stored", filed.request)[0]["method"] == "two_stage"
 
 
-# What is promised of the cut
-
-
-def test_a_code_says_on_which_side_of_each_plane_a_template_lies(
-    allowed: World, as_superuser: psycopg.Connection
-) -> None:
-    planes = np.array([row[0].to_list() for row in _vectors(as_superuser, allowed.edition)], np.float64)
-    rows = as_superuser.execute(
-        "SELECT t.embedding, c.code::text FROM gallery.code c JOIN gallery.template t USING (edition, template)"
-    ).fetchall()
-    faces = np.array([row[0].to_list() for row in rows], np.float64)
-    signs = np.array([[bit == "1" for bit in row[1]] for row in rows])
-    projected = -(faces @ planes.T)
-    clear = np.abs(projected) > 1e-5
-    assert clear.mean() > 0.999
-    assert (signs == (projected > 0))[clear].all()
-
-
-@pytest.mark.parametrize("dimension", [128, 512])
-def test_the_database_and_the_tables_agree_on_the_cut(as_superuser: psycopg.Connection, dimension: int) -> None:
-    for cosine in (-1.0, -0.2, 0.0, 0.3, 0.35, 0.4, 0.55, 0.999, 1.0, 1.2):
-        for loss in (1e-6, 1e-2):
-            row = as_superuser.execute("SELECT gallery.cut(1024, %s, %s, %s)", [dimension, cosine, loss]).fetchone()
-            assert row == (cut.cut(cosine, dimension, loss=loss),), (cosine, loss)
-
-
-def test_the_cut_is_the_smallest_that_keeps_the_promise() -> None:
-    """Against exact integers: with p = 3/8 the binomial tail is a fraction."""
-    rounding = cut.parted(1.0, 128)
-    cosine = math.cos(math.pi * (3 / 8 - rounding))
-    assert cut.parted(cosine, 128) == pytest.approx(3 / 8)
-    chosen = cut.cut(cosine, 128)
-
-    def above(distance: int) -> float:
-        ways = sum(math.comb(1024, k) * 3**k * 5 ** (1024 - k) for k in range(distance + 1, 1025))
-        return ways / 8**1024
-
-    assert above(chosen) <= 1e-6 < above(chosen - 1)
-
-
-def test_planted_candidates_are_lost_no_more_often_than_was_said(
-    world: World, as_superuser: psycopg.Connection
-) -> None:
-    """With a weak bound on purpose: one in a million would show nothing on thousands. Every probe has one candidate of its own."""
-    loss, threshold, number = 0.01, 0.45, 3000
-    rng = np.random.default_rng(12)
-    probes = [unit(row) for row in rng.standard_normal((number, DIMENSION))]
-    planted = [
-        (uuid.uuid4(), uuid.uuid4(), at(rng.uniform(threshold, threshold + 0.05), probe, rng)) for probe in probes
-    ]
-    enrol(world, planted)
-    build(world.app, world.edition)
-    as_superuser.execute("CREATE TEMP TABLE pair (probe halfvec, template uuid)")
-    with as_superuser.cursor() as cursor, cursor.copy("COPY pair FROM STDIN") as copy:
-        for probe, (template, _, _) in zip(probes, planted, strict=True):
-            copy.write_row((HalfVector(probe).to_text(), template))
-    row = as_superuser.execute(
-        "SELECT count(*), count(*) FILTER (WHERE (c.code <~> gallery.code_of(%(edition)s, p.probe)::bit(1024))"
-        " > gallery.cut_of(%(edition)s, p.probe, %(threshold)s, %(loss)s))"
-        " FROM pair p JOIN gallery.code c USING (template)",
-        {"edition": world.edition, "threshold": round(threshold * 1e6), "loss": loss},
-    ).fetchone()
-    assert row is not None
-    counted, lost = row
-    assert counted == number
-    limit = next(k for k in range(number) if _binomial_up_to(k, number, loss) >= 0.99)
-    assert 0 < lost <= limit
-
-
-def _binomial_up_to(most: int, number: int, p: float) -> float:
-    return sum(math.comb(number, k) * p**k * (1 - p) ** (number - k) for k in range(most + 1))
+def test_a_sub_gallery_is_searched_in_two_stages_as_well(world: World) -> None:
+    own = OwnGallery(world, DIMENSION)
+    mark = own.define("washington", "county:washington")
+    rows = rows_of(world.faces, np.array([mark if number % 3 == 0 else 0 for number in range(PEOPLE)]))
+    own.enrol(rows)
+    build(world.app, own.edition)
+    world.set_policy("two_stage_from", PEOPLE)
+    for number, inside in ((3, True), (4, False)):
+        filed = own.bound(world.faces[number], sub_gallery="washington", threshold=HIGH)
+        assert [template for template, _ in own.found(filed)] == ([rows[number].template] if inside else [])
+        [entry] = world.logged("search:result:stored", filed.request)
+        assert (entry["method"], entry["sub_gallery"]) == ("two_stage", "washington")
+        assert (replay(world, filed.request)["comparison"], replay(world, filed.request)["lost"]) == ("same", 0)
 
 
 def test_the_second_stage_keeps_to_a_sub_gallery(allowed: World, as_superuser: psycopg.Connection) -> None:
@@ -443,45 +302,3 @@ def test_the_second_stage_keeps_to_a_sub_gallery(allowed: World, as_superuser: p
         ).fetchall()
         assert two == exact
         assert bool(two) is (marks != 2)
-
-
-def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
-    allowed: World, as_superuser: psycopg.Connection
-) -> None:
-    """Over random galleries: clusters, twins and copies beside the first 300 people, removed people, any cut, threshold and length."""
-
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.integers(0, 2**32 - 1), st.integers(0, 1024), st.integers(1, 900_000), st.integers(1, 400))
-    def check(seed: int, distance: int, threshold: int, k: int) -> None:
-        rng = np.random.default_rng(seed)
-        probe = HalfVector(at(rng.uniform(0, 1), allowed.faces[rng.integers(PEOPLE)], rng)).to_text()
-        facts = {"e": allowed.edition, "q": probe, "t": threshold, "k": k, "cut": distance, "b": batches}
-        passed = as_superuser.execute("SELECT gallery.shortlist(%(e)s, %(q)s, %(cut)s, NULL)", facts).fetchone()
-        assert passed is not None
-        by_hand = as_superuser.execute(
-            "SELECT array_agg(template) FROM gallery.code WHERE edition = %(e)s"
-            " AND bit_count(code # gallery.code_of(%(e)s, %(q)s)::bit(1024)) <= %(cut)s",
-            facts,
-        ).fetchone()
-        assert by_hand is not None
-        assert sorted(passed[0]) == sorted(by_hand[0] or [])
-        for version in (1, last):
-            facts |= {"v": version, "near": passed[0]}
-            two = as_superuser.execute(
-                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, NULL, %(near)s)", facts
-            ).fetchall()
-            exact = as_superuser.execute(
-                "SELECT * FROM gallery.scan(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, 100000, NULL)", facts
-            ).fetchall()
-            assert two == [row for row in exact if row[0] in set(passed[0])][:k]
-
-    rng = np.random.default_rng(3)
-    near = [(uuid.uuid4(), uuid.uuid4(), at(0.9, allowed.faces[n % 5], rng)) for n in range(60)]
-    enrol(allowed, near + [(uuid.uuid4(), uuid.uuid4(), allowed.faces[n]) for n in (1, 1, 2)])
-    gone = [near[0][0], allowed.rows[1][0]]
-    [proposal] = allowed.propose("gallery:remove", params.remove(edition=allowed.edition, templates=gone), allowed.sam)
-    client.remove(allowed.app, edition=allowed.edition, templates=gone, proposal=proposal)
-    build(allowed.app, allowed.edition)
-    batches = [1, 2]
-    last = next(one.version for one in client.editions(allowed.app) if one.edition == allowed.edition)
-    check()

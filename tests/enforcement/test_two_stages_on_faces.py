@@ -15,7 +15,7 @@ import pytest
 
 from core.faces.decode import decode
 from core.faces.engines import Engine, load
-from tests.enforcement.test_two_stages import build, enrol
+from tests.enforcement.coded import build, enrol
 from tests.enforcement.world import World, unit
 
 # Of all ordered pairs with a positive score, as if each had been searched with its own score as the threshold: how many there are,
