@@ -96,7 +96,7 @@ def _size(installation: Installation, people: int, planted: int, rounds: int, *,
         },
         "loading_seconds": round(here.loading, 1),
         "coding_seconds": round(here.coding, 1),
-        "share_passed": _passed(installation, here, probes),
+        "share_passed": _passed(installation, here, people, probes),
         "planted": len(here.planted),
         "lost": lost,
         "planted_found_behind_the_gate": f"{hit} of {len(two)}",
@@ -157,14 +157,13 @@ def _losses(installation: Installation, here: _Gallery) -> tuple[int, int]:
     return int(row[0]), int(row[2])
 
 
-def _passed(installation: Installation, here: _Gallery, probes: NDArray[np.float32]) -> dict[str, float]:
+def _passed(installation: Installation, here: _Gallery, people: int, probes: NDArray[np.float32]) -> dict[str, float]:
     """The share of the edition within the cut, over the probes of the rounds."""
     shares = []
     for probe in probes:
         row = installation.superuser.execute(
-            "SELECT count(*) FILTER (WHERE (c.code OPERATOR(public.<~>) q.code) <= q.cut)::float8 / count(*)"
-            " FROM gallery.code c, (SELECT gallery.code_of(%(edition)s, %(probe)s)::bit(1024) AS code,"
-            " gallery.cut_of(%(edition)s, %(probe)s, %(threshold)s, %(loss)s) AS cut) q WHERE c.edition = %(edition)s",
+            "SELECT cardinality(gallery.shortlist(%(edition)s, %(probe)s,"
+            " gallery.cut_of(%(edition)s, %(probe)s, %(threshold)s, %(loss)s), NULL))",
             {
                 "edition": here.edition.edition,
                 "probe": HalfVector(probe).to_text(),
@@ -173,7 +172,7 @@ def _passed(installation: Installation, here: _Gallery, probes: NDArray[np.float
             },
         ).fetchone()
         assert row is not None
-        shares.append(row[0])
+        shares.append(row[0] / people)
     return summary(shares, digits=6)
 
 
