@@ -11,6 +11,7 @@ _ACTS: Final[Mapping[str, str]] = {
     "search:request": "a face search",
     "gallery:register_edition": "a new edition of a gallery",
     "gallery:define_sub_gallery": "a new sub-gallery of a gallery",
+    "gallery:open_reembedding": "the reading of a gallery's photos by another face model",
     "gallery:switch_edition": "the switch of a gallery to another edition",
     "gallery:remove": "the removal of templates from searches",
     "gallery:expunge": "the expungement of a person",

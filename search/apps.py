@@ -9,7 +9,7 @@ class SearchConfig(AppConfig):
     def ready(self) -> None:
         """Register the handlers of this app's jobs, and its places in the navigation."""
         from core.navigation import Place, register
-        from search import codes, enrolment, intake, life, template_import, waiting  # noqa: F401
+        from search import codes, enrolment, intake, life, reembedding, template_import, waiting  # noqa: F401
 
         register(
             Place(10, "Cases", "Your cases. Nothing is searched outside one.", "cases", waiting.cases),

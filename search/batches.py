@@ -47,6 +47,7 @@ class _Prepared:
     vector: bytes
     marks: int
     sha256: str
+    origin: uuid.UUID | None = None
 
     @property
     def digest(self) -> bytes:
@@ -206,7 +207,9 @@ def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
         template, half = templates[row], photos.new_half()
         photos.write(template, database_half=half, store_half=store_halves[template], photo=one.photo, crop=one.crop)
         marks, vector = sub_galleries.marks(parts, item.attributes), HalfVector(_embedding(one)).to_binary()
-        prepared[row] = _Prepared(template, people[item.person_ref], half, vector, marks, one.sha256)
+        prepared[row] = _Prepared(
+            template, people[item.person_ref], half, vector, marks, one.sha256, item.origin
+        )
     return prepared
 
 
@@ -230,6 +233,12 @@ def _copy(enrolment: Enrolment, prepared: Sequence[_Prepared]) -> None:
             copy.set_types(["int4", "uuid", "bytea"])
             for one in prepared:
                 copy.write_row((enrolment.edition, one.template, one.half))
+        origins = [(enrolment.edition, one.template, one.origin) for one in prepared if one.origin is not None]
+        if origins:
+            with cursor.copy("COPY gallery.origin (edition, template, source) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["int4", "uuid", "uuid"])
+                for row in origins:
+                    copy.write_row(row)
 
 
 def _remember(enrolment: Enrolment, stored: Iterable[tuple[EnrolmentItem, _Prepared]]) -> None:

@@ -86,25 +86,23 @@ def start(*, by: User | None, gallery: Gallery, manifest: Path, face_model: Face
     edition = galleries.edition_of(gallery, face_model)
     read = manifests.read(manifest)
     with transaction.atomic():
-        enrolment = unfinished(gallery, edition.edition, of=read.sha256, at=str(read.folder))
+        enrolment = unfinished(gallery, edition.edition, manifest_sha256=read.sha256, folder=str(read.folder))
         if enrolment is None:
             enrolment = _take_in(by, gallery, face_model, edition.edition, read)
         jobs.enqueue(kind=KIND, subject=enrolment.id, send=send)
     return enrolment
 
 
-def unfinished(gallery: Gallery, edition: int, *, of: str, at: str) -> Enrolment | None:
-    """The unfinished enrolment into the edition from the file with the hash `of` in the place `at`; locks the gallery.
+def unfinished(gallery: Gallery, edition: int, **of: Any) -> Enrolment | None:
+    """The unfinished enrolment into the edition with these values (which file, which place); locks the gallery.
 
     Raises Conflict when another one is not finished.
     """
     # One at a time: the second of two that start together sees the first.
     Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
     found = Enrolment.objects.filter(edition=edition, sealed_at=None, discarded_at=None).first()
-    if found is not None and (found.manifest_sha256, found.folder) != (of, at):
-        raise Conflict(
-            "Another enrolment into this gallery edition is not finished. Start it again from its file, or give it up."
-        )
+    if found is not None and any(getattr(found, name) != value for name, value in of.items()):
+        raise Conflict("Another enrolment into this gallery edition is not finished. Go on with it, or give it up.")
     return found
 
 
@@ -199,26 +197,35 @@ def work(enrolment: Enrolment, running: jobs.RunningJob) -> None:
     while enrolment.sealed_at is None and enrolment.discarded_at is None:
         with gate_sentences():
             batches.open_batch(enrolment)
-        batches.sweep(enrolment)
-        try:
-            _enrol(enrolment, running)
-        except BrokenProcessPool as error:
-            raise jobs.TryAgain from error
-        _tell(running, enrolment, "sealing")
-        conclude(
-            enrolment,
-            partial(batches.digest, enrolment),
-            enrolment.items.filter(state=EnrolmentItem.State.LEFT_OUT).count,
-        )
+        fill(enrolment, running, lambda chunk: [_task(enrolment, item) for item in chunk])
 
 
-def _enrol(enrolment: Enrolment, running: jobs.RunningJob) -> None:
+def fill(
+    enrolment: Enrolment, running: jobs.RunningJob, tasks_of: Callable[[list[EnrolmentItem]], list[extraction.Task]]
+) -> None:
+    """Read what waits, chunk by chunk, store it in the open batch, and seal that."""
+    batches.sweep(enrolment)
+    try:
+        _enrol(enrolment, running, tasks_of)
+    except BrokenProcessPool as error:
+        raise jobs.TryAgain from error
+    _tell(running, enrolment, "sealing")
+    conclude(
+        enrolment,
+        partial(batches.digest, enrolment),
+        enrolment.items.filter(state=EnrolmentItem.State.LEFT_OUT).count,
+    )
+
+
+def _enrol(
+    enrolment: Enrolment, running: jobs.RunningJob, tasks_of: Callable[[list[EnrolmentItem]], list[extraction.Task]]
+) -> None:
     chunks: list[list[EnrolmentItem]] = []
 
     def tasks() -> Iterator[list[extraction.Task]]:
         for chunk in _chunks(enrolment):
             chunks.append(chunk)
-            yield [_task(enrolment, item) for item in chunk]
+            yield tasks_of(chunk)
 
     with extraction.extractors(_manner.get().processes) as extracted:
         so_far = _tell(running, enrolment, "enrolling")
@@ -282,18 +289,21 @@ def conclude(enrolment: Enrolment, sealing: Callable[[], tuple[int, bytes]], lef
     """
     try:
         with transaction.atomic(durable=True):
+            # Whoever removes or expunges locks the run as well, so that the digest is of what is there.
+            Enrolment.objects.select_for_update(no_key=True).get(pk=enrolment.pk)
             count, whole = sealing()
             if count:
                 _seal(enrolment, count, whole, left_out())
     except GateRefused as refused:
         enrolment.version = enrolment.sealed_at = None
-        if refused.rule != "digest":
+        if refused.rule not in ("digest", "origin"):
             raise Conflict(refused.sentence) from refused
-        again = enrolment.reruns < _MOST_RERUNS
+        # The keys of photos are given once for what two people approved: a second time needs them again.
+        again = enrolment.reruns < _MOST_RERUNS and enrolment.source != Enrolment.Source.REEMBEDDED
         batches.discard(enrolment, reason="foreign_rows", again=again)
         if not again:
             raise Conflict(
-                "Somebody added rows of their own to this enrolment, twice. Nothing of it was kept. Tell the "
+                "Somebody added rows of their own to this enrolment again and again. Nothing of it was kept. Tell the "
                 "administrator: the database's password may be in wrong hands."
             ) from refused
     else:
@@ -316,6 +326,31 @@ def _seal(enrolment: Enrolment, count: int, whole: bytes, left_out: int) -> None
         values={"report": report_digest(enrolment)},
         **signature(enrolment.started_by, Permission.KEEP_GALLERIES),
     )
+
+
+def pause(*, by: User | None, enrolment: Enrolment) -> None:
+    """Stop after the photos that are worked on; `resume` goes on. Raises NotAllowed, Conflict when it is not running."""
+    permissions.check_can_keep_galleries(by, enrolment.gallery.agency_id)
+    if not sum(jobs.cancel(live, by=by) for live in Job.objects.filter(subject=enrolment.id)):
+        raise Conflict("This enrolment is not running.")
+
+
+def resume(*, by: User | None, enrolment: Enrolment) -> Job:
+    """Go on with an enrolment that was paused or has failed. Raises NotAllowed, Conflict when it has ended."""
+    permissions.check_can_keep_galleries(by, enrolment.gallery.agency_id)
+    enrolment.refresh_from_db()
+    if enrolment.sealed_at is not None or enrolment.discarded_at is not None:
+        raise Conflict("This enrolment has ended already.")
+    with transaction.atomic():
+        job = jobs.enqueue(kind=job_of(enrolment).kind, subject=enrolment.id)
+        journal.record(
+            "gallery:enrolment:resumed",
+            run=enrolment.id,
+            gallery=enrolment.gallery_id,
+            edition=enrolment.edition,
+            **signature(by, Permission.KEEP_GALLERIES),
+        )
+    return job
 
 
 def discard(*, by: User | None, enrolment: Enrolment) -> None:

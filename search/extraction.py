@@ -34,13 +34,16 @@ LIMITS: Final = Path(__file__).with_name("enrolment_limits.toml")
 class Task:
     """One photo to read. `place` is None when it lies outside the folder it may be read from.
 
-    model: hash of the face model that `name` has to be; a changed file gives another one.
+    model: hash of the face model that `name` has to be; a changed file gives another one. Of a photo that is enrolled
+    already, `data` is what was kept of it, and `sha256` what its file had.
     """
 
     place: Path | None
     name: str
     models_dir: Path | None
     model: str
+    data: bytes | None = None
+    sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,35 +67,42 @@ Extractor = Callable[[Iterable[list[Task]]], Iterator[list[Extracted]]]
 
 def extract(task: Task) -> Extracted:
     """Decode, detect, measure, embed. Raises UnusableModel; whatever is wrong with the photo becomes a reason."""
-    if task.place is None:
-        return Extracted("outside_folder", "The file has to lie inside the manifest's folder.")
-    try:
-        data = _read(task.place)
-    except OSError:
-        return Extracted("missing_file", "There is no such file, or it cannot be read.")
+    data = task.data
+    if data is None:
+        if task.place is None:
+            return Extracted("outside_folder", "The file has to lie inside the manifest's folder.")
+        try:
+            data = _read(task.place)
+        except OSError:
+            return Extracted("missing_file", "There is no such file, or it cannot be read.")
+    elif not data:
+        return Extracted("photo_gone", "The photo is not kept any more.")
     try:
         photo = decode(data)
     except UnusablePhoto as problem:
         return Extracted("unreadable", problem.sentence)
+    sha256 = task.sha256 or photo.sha256
     engine = _engine(task)
     faces = engine.detect(photo.rgb)
     if not faces:
-        return Extracted("no_face", "No face was found. Use a photo of one person from the front.", photo.sha256)
+        return Extracted("no_face", "No face was found. Use a photo of one person from the front.", sha256)
     if len(faces) > 1:
         return Extracted(
-            "several_faces", f"{len(faces)} faces were found. Cut the photo to the one that is meant.", photo.sha256
+            "several_faces", f"{len(faces)} faces were found. Cut the photo to the one that is meant.", sha256
         )
     shortfalls = check(measure(photo.rgb, faces[0]), _limits())
     if shortfalls:
-        return Extracted(shortfalls[0].code, shortfalls[0].sentence, photo.sha256)
+        return Extracted(shortfalls[0].code, shortfalls[0].sentence, sha256)
     try:
         embedding = engine.embed(photo.rgb, faces[0])
     except UnusableModel as problem:
         if problem.code != "no_embedding":
             raise
-        return Extracted("no_embedding", problem.sentence, photo.sha256)
+        return Extracted("no_embedding", problem.sentence, sha256)
     crop = encode_pixels(engine.aligned_crop(photo.rgb, faces[0]), format="PNG")
-    return Extracted(sha256=photo.sha256, photo=encode_clean(photo), crop=crop, embedding=embedding)
+    # What was kept is kept as it is: encoded again and again, a photo would lose a little each time.
+    kept = encode_clean(photo) if task.data is None else task.data
+    return Extracted(sha256=sha256, photo=kept, crop=crop, embedding=embedding)
 
 
 @contextmanager

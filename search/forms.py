@@ -370,6 +370,12 @@ class EditionForm(ApproverForm):
         field.choices = _choose(face_models)
 
 
+class SwitchForm(ApproverForm):
+    """Another edition to be searched; `missing` is what the page tells: how many people will not be found any more."""
+
+    missing = forms.IntegerField(min_value=0, required=False, widget=forms.HiddenInput)
+
+
 class TwoApproversForm(ServiceForm):
     """An act of the gate: two different approvers sign it together."""
 

@@ -105,15 +105,34 @@ def register_edition(*, by: User | None, gallery: Gallery, face_model: FaceModel
         )
 
 
-def switch_edition(*, by: User | None, gallery: Gallery, edition: int, approver: User, secret: str) -> None:
-    """Make another edition the one that is searched. Raises NotAllowed, NotFound, Invalid for the secret, Conflict."""
+def switch_edition(
+    *, by: User | None, gallery: Gallery, edition: int, approver: User, secret: str, missing: int = 0
+) -> None:
+    """Make another edition the one that is searched.
+
+    `missing` is how many people will not be found any more, as the approver was told: people of the edition that is
+    searched now and not in this one. Raises NotAllowed, NotFound, Invalid for the secret, Conflict when it is another number.
+    """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
     if all(edition != one.edition for one in editions(gallery)):
         raise NotFound("This gallery has no such edition.")
-    wanted = params.switch_edition(gallery=gallery.id, edition=edition)
+    really = people_missing(gallery, edition)
+    if really != missing:
+        raise Conflict(
+            f"{really} people of the edition that is searched are not in edition {edition} and would not be found any "
+            f"more; {missing} were named. Enrol or import what is missing, or have exactly this number approved."
+        )
+    wanted = params.switch_edition(gallery=gallery.id, edition=edition, missing=missing)
     proposal = propose(by=by, act="gallery:switch_edition", params=wanted, approver=approver, secret=secret)
     with gate_sentences():
-        client.switch_edition(database.session(), gallery=gallery.id, edition=edition, proposal=proposal)
+        client.switch_edition(
+            database.session(), gallery=gallery.id, edition=edition, missing=missing, proposal=proposal
+        )
+
+
+def people_missing(gallery: Gallery, edition: int) -> int:
+    """How many people of the edition that is searched would not be found in this one."""
+    return client.people_missing(database.session(), gallery=gallery.id, edition=edition)
 
 
 def editions(gallery: Gallery) -> list[client.Edition]:

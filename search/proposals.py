@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -13,6 +14,26 @@ from core.exceptions import Invalid, NotAllowed
 from core.models import User
 from search.exceptions import gate_sentences
 from search.gate import client
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One approver of an act and the approval secret as typed."""
+
+    approver: User
+    secret: str
+
+
+def propose_two(
+    *, by: User | None, act: str, params: Mapping[str, Any], signatures: Sequence[Signature]
+) -> list[uuid.UUID]:
+    """As `propose`, for an act that two different people sign. Raises Invalid when they are not two."""
+    if len({signature.approver.id for signature in signatures}) != 2:
+        raise Invalid("Two different approvers have to sign this.", {"approvers": ["Name two different people."]})
+    return [
+        propose(by=by, act=act, params=params, approver=signature.approver, secret=signature.secret)
+        for signature in signatures
+    ]
 
 
 def propose(*, by: User | None, act: str, params: Mapping[str, Any], approver: User, secret: str) -> uuid.UUID:

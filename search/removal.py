@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
@@ -27,6 +27,7 @@ REMOVED: Final = "removed"
 EXPUNGED: Final = "expunged"
 RESUMED: Final = "resumed"  # a process was killed between the act and the erasure; another one finished it
 _ERASED_AT_ONCE: Final = 1000
+_BLANK: Final[dict[str, Any]] = {"person_ref": "", "file": "", "attributes": {}, "sentence": ""}
 
 
 def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID], approver: User, secret: str) -> int:
@@ -49,8 +50,10 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
         act = params.remove(edition=edition, templates=chosen)
         proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret)
         with transaction.atomic(durable=True), gate_sentences():
+            _lock_runs(gallery)
+            gone = [*chosen, *_keep_out_of_reembeddings(chosen)]
             client.remove(database.session(), edition=edition, templates=chosen, proposal=proposal)
-            EnrolledPhoto.objects.filter(template__in=chosen).update(removed_at=timezone.now())
+            EnrolledPhoto.objects.filter(template__in=gone).update(removed_at=timezone.now())
     return _erase(Q(gallery=gallery), by, REMOVED)
 
 
@@ -114,21 +117,37 @@ def _erase(which: Q, by: User | None, reason: str) -> int:
         erased += len(rows)
 
 
+def _lock_runs(gallery: Gallery) -> list[Enrolment]:
+    """The enrolments that are under way, locked: none of them is sealed before this act is over."""
+    running = Enrolment.objects.select_for_update(no_key=True).filter(sealed_at=None, discarded_at=None)
+    return list(running.filter(gallery=gallery).order_by("pk"))
+
+
 def _keep_out_of_imports(gallery: Gallery, person: uuid.UUID) -> None:
     """Tell the imports that are under way: they have no row for each template."""
-    running = Enrolment.objects.select_for_update(no_key=True).filter(
-        gallery=gallery, source=Enrolment.Source.TEMPLATES, sealed_at=None, discarded_at=None
+    for run in _lock_runs(gallery):
+        if run.source == Enrolment.Source.TEMPLATES:
+            run.expunged = [*run.expunged, str(person)]
+            run.save(update_fields=["expunged"])
+
+
+def _keep_out_of_reembeddings(removed: Iterable[uuid.UUID]) -> list[uuid.UUID]:
+    """Take photos out of a re-embedding that is under way; returns the templates that they had there already.
+
+    The gate does the same with the rows when it seals the batch.
+    """
+    items = EnrolmentItem.objects.filter(
+        origin__in=list(removed), enrolment__sealed_at=None, enrolment__discarded_at=None
     )
-    for run in running:
-        run.expunged = [*run.expunged, str(person)]
-        run.save(update_fields=["expunged"])
+    made = [template for template in items.values_list("template", flat=True) if template is not None]
+    items.update(state=EnrolmentItem.State.LEFT_OUT, reason=REMOVED, template=None, digest=None, **_BLANK)
+    return made
 
 
 def _forget(which: Q, reason: str) -> None:
     """Take names out of the manifests' rows. In an enrolment that is not sealed yet, they do not count any more."""
-    blank = {"person_ref": "", "file": "", "attributes": {}, "sentence": ""}
     items = EnrolmentItem.objects.filter(which)
     items.filter(enrolment__sealed_at=None).update(
         state=EnrolmentItem.State.LEFT_OUT, reason=reason, template=None, digest=None
     )
-    items.update(**blank)
+    items.update(**_BLANK)

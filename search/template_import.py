@@ -61,7 +61,7 @@ def start(
     edition = galleries.edition_of(gallery, face_model)
     read = template_file.read(embeddings, edition.dimension)
     with transaction.atomic():
-        run = enrolment.unfinished(gallery, edition.edition, of=read.sha256, at=str(read.path))
+        run = enrolment.unfinished(gallery, edition.edition, manifest_sha256=read.sha256, folder=str(read.path))
         if run is None:
             left_out = [*read.left_out, *_enrolled_already(gallery, edition.edition, read)]
             if len(left_out) == read.rows:

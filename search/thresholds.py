@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,30 +12,13 @@ from django.utils import timezone
 from audit.fairness.acceptance import load_policy
 from audit.models import Evaluation
 from core import database
-from core.exceptions import Conflict, Invalid
+from core.exceptions import Conflict
 from core.models import User
 from core.permissions import require
 from core.person_roles import Permission
 from search.exceptions import gate_sentences
 from search.gate import client, params
-from search.proposals import propose
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One approver of an act and the approval secret as typed."""
-
-    approver: User
-    secret: str
-
-
-def _proposals(by: User, act: str, values: Mapping[str, Any], signatures: Sequence[Signature]) -> list[uuid.UUID]:
-    if len({signature.approver.id for signature in signatures}) != 2:
-        raise Invalid("Two different approvers have to sign this.", {"approvers": ["Name two different people."]})
-    return [
-        propose(by=by, act=act, params=values, approver=signature.approver, secret=signature.secret)
-        for signature in signatures
-    ]
+from search.proposals import Signature, propose_two
 
 
 def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) -> Evaluation:
@@ -60,7 +41,9 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
         "threshold": evaluation.threshold,
         "expires": int(expires.timestamp() * 1000),
     }
-    proposals = _proposals(by, "gate:adopt_evaluation", params.adopt_evaluation(**values), signatures)
+    proposals = propose_two(
+        by=by, act="gate:adopt_evaluation", params=params.adopt_evaluation(**values), signatures=signatures
+    )
     with gate_sentences():
         client.adopt_evaluation(database.session(), proposals=proposals, **values)
     with transaction.atomic():
@@ -72,6 +55,7 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
 def set_limit(*, by: User, setting: str, value: int, signatures: Sequence[Signature]) -> None:
     """Changes a limit or switch of the gate. Raises NotAllowed, Invalid or the gate's refusal."""
     require(by, Permission.PROPOSE_POLICY, "Only an administrator may propose a limit of the gate.")
-    proposals = _proposals(by, "gate:set_policy", params.set_policy(setting=setting, value=value), signatures)
+    wanted = params.set_policy(setting=setting, value=value)
+    proposals = propose_two(by=by, act="gate:set_policy", params=wanted, signatures=signatures)
     with gate_sentences():
         client.set_policy(database.session(), setting=setting, value=value, proposals=proposals)

@@ -58,6 +58,11 @@ urlpatterns = [
     path("galleries/<uuid:gallery_id>/", galleries.gallery_detail, name="gallery"),
     path("galleries/<uuid:gallery_id>/editions/", galleries.edition_register, name="edition_register"),
     path("galleries/<uuid:gallery_id>/editions/<int:edition>/", galleries.edition_switch, name="edition_switch"),
+    path(
+        "galleries/<uuid:gallery_id>/editions/<int:edition>/reembed/", galleries.edition_reembed, name="edition_reembed"
+    ),
+    path("enrolments/<uuid:enrolment_id>/pause/", galleries.enrolment_pause, name="enrolment_pause"),
+    path("enrolments/<uuid:enrolment_id>/resume/", galleries.enrolment_resume, name="enrolment_resume"),
     path("enrolments/<uuid:enrolment_id>/", galleries.enrolment_detail, name="enrolment"),
     path("enrolments/<uuid:enrolment_id>/progress/", galleries.enrolment_progress, name="enrolment_progress"),
     path("limits/", limits.limits, name="limits"),

@@ -13,13 +13,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from core import database
 from core.access import SIGNED_IN, Access, having
-from core.api.fields import JobOut, SignatureIn
+from core.api.fields import LARGEST_INTEGER, JobOut, SignatureIn
 from core.api.schema import operation
 from core.api.views import Pages, View
 from core.exceptions import Invalid, NotFound
 from core.person_roles import Permission
-from search import enrolment, face_models, galleries, removal, selectors, sub_galleries
+from search import enrolment, face_models, galleries, reembedding, removal, selectors, sub_galleries
+from search.api.signatures import SignaturesIn, signatures_of
+from search.gate import client
+from search.gate.client import Edition
 from search.models import Enrolment, FaceModel, Gallery
 from search.vocabulary import GALLERY_BASES
 
@@ -49,6 +53,12 @@ class EditionOut(serializers.Serializer):
     version = serializers.IntegerField(help_text="0 until a first enrolment was sealed.")
     templates = serializers.IntegerField()
     is_current = serializers.BooleanField(help_text="Whether this is the one that is searched.")
+    people_missing = serializers.SerializerMethodField(
+        help_text="How many people of the edition that is searched are not in this one."
+    )
+
+    def get_people_missing(self, edition: Edition) -> int:
+        return client.people_missing(database.session(), gallery=edition.gallery, edition=edition.edition)
 
 
 class SubGalleryOut(serializers.Serializer):
@@ -91,6 +101,17 @@ class EditionIn(SignatureIn):
     """A new edition, approved by somebody else."""
 
     face_model = serializers.RegexField(r"^[0-9a-f]{64}$", help_text="The hash of a registered face model.")
+
+
+class SwitchIn(SignatureIn):
+    """Another edition to be searched, approved by somebody else."""
+
+    missing = serializers.IntegerField(
+        min_value=0,
+        max_value=LARGEST_INTEGER,
+        default=0,
+        help_text="How many people will not be found any more: `people_missing` of the edition.",
+    )
 
 
 class RemovalIn(SignatureIn):
@@ -239,12 +260,36 @@ class CurrentEdition(OneGallery):
     """The edition that is searched."""
 
     @operation(
-        "switch_edition", "Makes another edition the one that is searched.", takes=SignatureIn, gives=GalleryDetailOut
+        "switch_edition", "Makes another edition the one that is searched.", takes=SwitchIn, gives=GalleryDetailOut
     )
     def post(self, request: Request, gallery_id: uuid.UUID, edition: int) -> Response:
         gallery = self.found(gallery_id)
-        galleries.switch_edition(by=self.person, gallery=gallery, edition=edition, **self.given(SignatureIn))
+        galleries.switch_edition(by=self.person, gallery=gallery, edition=edition, **self.given(SwitchIn))
         return self.answer(GalleryDetailOut, gallery)
+
+
+class Reembedding(OneGallery):
+    """The photos of the searched edition, read again for another one."""
+
+    @operation(
+        "reembed_edition",
+        "Reads the photos of the searched edition again by the face model of this one, approved by two people.",
+        takes=SignaturesIn,
+        gives=EnrolmentOut,
+        status=201,
+    )
+    def post(self, request: Request, gallery_id: uuid.UUID, edition: int) -> Response:
+        gallery = self.found(gallery_id)
+        target = next((one for one in galleries.editions(gallery) if one.edition == edition), None)
+        if target is None:
+            raise NotFound("This gallery has no such edition.")
+        run = reembedding.start(
+            by=self.person,
+            gallery=gallery,
+            face_model=face_models.by_hash(target.model),
+            signatures=signatures_of(self.given(SignaturesIn)),
+        )
+        return self.answer(EnrolmentOut, run, 201)
 
 
 class Removals(OneGallery):
@@ -285,6 +330,26 @@ class EnrolmentDetail(OneGallery):
     @operation("read_enrolment", "Progress and report of an enrolment.", gives=EnrolmentDetailOut)
     def get(self, request: Request, enrolment_id: uuid.UUID) -> Response:
         return self.answer(EnrolmentDetailOut, self.enrolment(enrolment_id))
+
+
+class EnrolmentPause(OneGallery):
+    """An enrolment that stops for a while."""
+
+    @operation("pause_enrolment", "Stops an enrolment that runs.", gives=EnrolmentOut)
+    def post(self, request: Request, enrolment_id: uuid.UUID) -> Response:
+        run = self.enrolment(enrolment_id)
+        enrolment.pause(by=self.person, enrolment=run)
+        return self.answer(EnrolmentOut, run)
+
+
+class EnrolmentResume(OneGallery):
+    """An enrolment that is gone on with."""
+
+    @operation("resume_enrolment", "Goes on with an enrolment that was paused or failed.", gives=EnrolmentOut)
+    def post(self, request: Request, enrolment_id: uuid.UUID) -> Response:
+        run = self.enrolment(enrolment_id)
+        enrolment.resume(by=self.person, enrolment=run)
+        return self.answer(EnrolmentOut, run)
 
 
 class EnrolmentDiscard(OneGallery):

@@ -13,21 +13,15 @@ from audit import evaluations
 from audit.api.evaluations import EvaluationOut
 from core import database
 from core.access import SIGNED_IN, Access
-from core.api.fields import SignatureIn
 from core.api.schema import operation
 from core.api.views import View
 from core.person_roles import Permission
 from search import thresholds
+from search.api.signatures import SignaturesIn, signatures_of
 from search.gate import client
 
 _ADMINISTRATORS = Access.having(Permission.PROPOSE_POLICY)
 _LARGEST = 2**53
-
-
-class SignaturesIn(serializers.Serializer):
-    """Two different approvers with their secrets."""
-
-    signatures = serializers.ListField(child=SignatureIn(), min_length=2, max_length=2)
 
 
 class LimitIn(SignaturesIn):
@@ -41,10 +35,6 @@ class LimitOut(serializers.Serializer):
 
     name = serializers.CharField()
     value = serializers.IntegerField()
-
-
-def _signatures(given: dict[str, Any]) -> list[thresholds.Signature]:
-    return [thresholds.Signature(**one) for one in given["signatures"]]
 
 
 def _limits() -> list[dict[str, Any]]:
@@ -69,7 +59,7 @@ class Limit(View):
     @operation("set_limit", "Changes a limit or switch of the gate.", takes=LimitIn, gives=LimitOut(many=True))
     def put(self, request: Request, name: str) -> Response:
         given = self.given(LimitIn)
-        thresholds.set_limit(by=self.person, setting=name, value=given["value"], signatures=_signatures(given))
+        thresholds.set_limit(by=self.person, setting=name, value=given["value"], signatures=signatures_of(given))
         return self.answer(LimitOut, _limits(), many=True)
 
 
@@ -86,6 +76,6 @@ class Adoption(View):
     )
     def post(self, request: Request, evaluation_id: uuid.UUID) -> Response:
         evaluation = evaluations.published(evaluation_id)
-        signatures = _signatures(self.given(SignaturesIn))
+        signatures = signatures_of(self.given(SignaturesIn))
         adopted = thresholds.adopt(by=self.person, evaluation=evaluation, signatures=signatures)
         return self.answer(EvaluationOut, adopted)

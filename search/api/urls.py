@@ -67,6 +67,11 @@ urlpatterns = [
         galleries.CurrentEdition.as_view(),
         name="edition_switch",
     ),
+    path(
+        "galleries/<uuid:gallery_id>/editions/<int:edition>/reembed/",
+        galleries.Reembedding.as_view(),
+        name="edition_reembed",
+    ),
     path("galleries/<uuid:gallery_id>/removals/", galleries.Removals.as_view(), name="removals"),
     path(
         "galleries/<uuid:gallery_id>/people/<uuid:enrolled_id>/expunge/",
@@ -75,6 +80,8 @@ urlpatterns = [
     ),
     path("galleries/<uuid:gallery_id>/enrolments/", galleries.Enrolments.as_view(), name="enrolments"),
     path("enrolments/<uuid:enrolment_id>/", galleries.EnrolmentDetail.as_view(), name="enrolment"),
+    path("enrolments/<uuid:enrolment_id>/pause/", galleries.EnrolmentPause.as_view(), name="enrolment_pause"),
+    path("enrolments/<uuid:enrolment_id>/resume/", galleries.EnrolmentResume.as_view(), name="enrolment_resume"),
     path("enrolments/<uuid:enrolment_id>/discard/", galleries.EnrolmentDiscard.as_view(), name="enrolment_discard"),
     path("face-models/", galleries.FaceModels.as_view(), name="face_models"),
     path("face-models/<slug:model_hash>/licence/", galleries.FaceModelLicence.as_view(), name="face_model_licence"),

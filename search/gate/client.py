@@ -276,8 +276,43 @@ def register_edition(
     return int(_call(connection, "gallery.register_edition", gallery, model, dimension, proposal))
 
 
-def switch_edition(connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int, proposal: uuid.UUID) -> None:
-    _call(connection, "gallery.switch_edition", gallery, edition, proposal, cast="::text")
+def switch_edition(
+    connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int, missing: int, proposal: uuid.UUID
+) -> None:
+    """Raises GateRefused when another number of people than `missing` would not be found any more."""
+    _call(connection, "gallery.switch_edition", gallery, edition, missing, proposal, cast="::text")
+
+
+def people_missing(connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int) -> int:
+    """How many people of the edition that is searched are not in this one."""
+    return int(_call(connection, "gallery.people_missing", gallery, edition))
+
+
+def open_reembedding(
+    connection: psycopg.Connection,
+    *,
+    gallery: uuid.UUID,
+    source: int,
+    target: int,
+    claim: bytes,
+    proposals: Sequence[uuid.UUID],
+) -> int:
+    """Opens a batch of `target` that is filled from the photos of `source`; needs proposals of two approvers."""
+    return int(_call(connection, "gallery.open_reembedding", gallery, source, target, claim, list(proposals)))
+
+
+def announce_slice(
+    connection: psycopg.Connection, *, edition: int, batch: int, secret: bytes, templates: Sequence[uuid.UUID]
+) -> uuid.UUID:
+    """Says which photos are read again next; returns the entry that says so, which opens their halves once it is in the tree."""
+    return uuid.UUID(str(_call(connection, "gallery.announce_slice", edition, batch, secret, list(templates))))
+
+
+def slice_halves(connection: psycopg.Connection, slice_: uuid.UUID, secret: bytes) -> dict[uuid.UUID, bytes]:
+    """The database's halves of the keys of an announced slice's photos, by template; of what is still enrolled."""
+    with refusals():
+        rows = connection.execute("SELECT template, half FROM gallery.slice_halves(%s, %s)", [slice_, secret])
+        return {uuid.UUID(str(template)): bytes(half) for template, half in rows.fetchall()}
 
 
 def define_sub_gallery(

@@ -38,8 +38,13 @@ def register_edition(*, gallery: uuid.UUID, model: str, dimension: int) -> dict[
     return {"gallery": gallery, "model": model, "dimension": dimension}
 
 
-def switch_edition(*, gallery: uuid.UUID, edition: int) -> dict[str, Any]:
-    return {"gallery": gallery, "edition": edition}
+def switch_edition(*, gallery: uuid.UUID, edition: int, missing: int) -> dict[str, Any]:
+    """`missing`: how many people of the edition that is searched are not in this one."""
+    return {"gallery": gallery, "edition": edition, "missing": missing}
+
+
+def open_reembedding(*, gallery: uuid.UUID, source: int, target: int, claim: bytes) -> dict[str, Any]:
+    return {"gallery": gallery, "source": source, "target": target, "claim": claim.hex()}
 
 
 def define_sub_gallery(*, gallery: uuid.UUID, name: str, matches: Sequence[str]) -> dict[str, Any]:

@@ -58,12 +58,15 @@ class Gallery(models.Model):
 
 
 class Enrolment(models.Model):
-    """One run of filling one edition from a manifest of photos or a file of templates. Its job does the work; its items
-    say what became of each photo, or which templates were left out."""
+    """One run of filling one edition: from a manifest of photos, a file of templates, or the photos of another edition.
+
+    Its job does the work; its items say what became of each photo, or which templates were left out.
+    """
 
     class Source(models.TextChoices):
         PHOTOS = "photos", "Photos"
         TEMPLATES = "templates", "Imported templates"
+        REEMBEDDED = "reembedded", "Photos of another edition"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="enrolments")
@@ -71,6 +74,8 @@ class Enrolment(models.Model):
     batch = models.IntegerField(null=True)
     face_model = models.ForeignKey(FaceModel, on_delete=models.RESTRICT)
     source = models.CharField(max_length=10, choices=Source, default=Source.PHOTOS)
+    # Of photos that are read again: whose they are.
+    from_edition = models.IntegerField(null=True)
     # Photos are read from here while the run lasts; nothing outside this folder is ever opened. Of templates: the file.
     folder = models.CharField(max_length=1000)
     manifest_sha256 = models.CharField(max_length=64)
@@ -110,6 +115,9 @@ class EnrolmentItem(models.Model):
     reason = models.CharField(max_length=40, blank=True)
     sentence = models.CharField(max_length=300, blank=True)
     template = models.UUIDField(null=True)
+    # Of a photo that is read again: its template in the other edition, and the entry under which its key was given.
+    origin = models.UUIDField(null=True, db_index=True)
+    slice = models.UUIDField(null=True)
     # SHA-256 of template, person and embedding as the database will hold them: what the batch's digest is made of.
     digest = models.BinaryField(max_length=32, null=True)
 

@@ -21,9 +21,10 @@ from core.permissions import has
 from core.person_roles import Permission
 from core.views.requests import person
 from search import enrolment as enrolments
-from search import galleries, permissions, selectors, sub_galleries
-from search.forms import ApproverForm, EditionForm, GalleryForm
+from search import face_models, galleries, permissions, reembedding, selectors, sub_galleries
+from search.forms import ApproverForm, EditionForm, GalleryForm, SwitchForm, TwoApproversForm
 from search.models import Enrolment, FaceModel, Gallery
+from search.proposals import Signature
 
 PAGE = 100
 _READERS = access.roles("officer", "supervisor", "counsel", "custodian", "board")
@@ -109,12 +110,17 @@ def edition_switch(request: HttpRequest, gallery_id: uuid.UUID, edition: int) ->
     gallery = _gallery(by, gallery_id)
     if all(one.edition != edition for one in galleries.editions(gallery)):
         raise NotFound("There is no such edition.")
-    form = ApproverForm(request.POST, approvers=_approvers(by), prefix=f"switch-{edition}")
+    form = SwitchForm(request.POST, approvers=_approvers(by), prefix=f"switch-{edition}")
     if form.is_valid() and _signed(form):
         assert form.signer is not None
         try:
             galleries.switch_edition(
-                by=by, gallery=gallery, edition=edition, approver=form.signer, secret=form.cleaned_data["secret"]
+                by=by,
+                gallery=gallery,
+                edition=edition,
+                approver=form.signer,
+                secret=form.cleaned_data["secret"],
+                missing=form.cleaned_data["missing"] or 0,
             )
         except Invalid as error:
             form.refuse(error)
@@ -122,6 +128,52 @@ def edition_switch(request: HttpRequest, gallery_id: uuid.UUID, edition: int) ->
             messages.success(request, f"Edition {edition} is searched from now on.")
             return redirect("gallery", gallery_id=gallery.pk)
     return _page(request, gallery, switch_form=form, switch_to=edition)
+
+
+@_CUSTODIAN
+@never_cache
+@sensitive_post_parameters("secret_1", "secret_2")
+@require_POST
+def edition_reembed(request: HttpRequest, gallery_id: uuid.UUID, edition: int) -> HttpResponse:
+    """Read the photos of the searched edition again for this one, approved by two others."""
+    by = person(request)
+    gallery = _gallery(by, gallery_id)
+    target = next((one for one in galleries.editions(gallery) if one.edition == edition), None)
+    if target is None:
+        raise NotFound("There is no such edition.")
+    form = TwoApproversForm(request.POST, approvers=_approvers(by), prefix=f"reembed-{edition}")
+    if form.is_valid():
+        try:
+            run = reembedding.start(
+                by=by,
+                gallery=gallery,
+                face_model=face_models.by_hash(target.model),
+                signatures=[Signature(approver, secret) for approver, secret in form.signatures()],
+            )
+        except Invalid as error:
+            form.refuse(error)
+        else:
+            messages.success(request, "The photos are read again. Searches go on in the edition that is searched now.")
+            return redirect("enrolment", enrolment_id=run.pk)
+    return _page(request, gallery, reembed_form=form, reembed_to=edition)
+
+
+@_CUSTODIAN
+@require_POST
+def enrolment_pause(request: HttpRequest, enrolment_id: uuid.UUID) -> HttpResponse:
+    """Stop an enrolment that runs; it can be gone on with."""
+    by = person(request)
+    enrolments.pause(by=by, enrolment=_enrolment(by, enrolment_id))
+    return redirect("enrolment", enrolment_id=enrolment_id)
+
+
+@_CUSTODIAN
+@require_POST
+def enrolment_resume(request: HttpRequest, enrolment_id: uuid.UUID) -> HttpResponse:
+    """Go on with an enrolment that was paused or has stopped."""
+    by = person(request)
+    enrolments.resume(by=by, enrolment=_enrolment(by, enrolment_id))
+    return redirect("enrolment", enrolment_id=enrolment_id)
 
 
 @_READERS
@@ -137,6 +189,7 @@ def enrolment_detail(request: HttpRequest, enrolment_id: uuid.UUID) -> HttpRespo
     keeps = permissions.can_keep_galleries(by, found.gallery.agency_id)
     imported = found.source == Enrolment.Source.TEMPLATES
     context |= {"report": report, "page": page, "keeps": keeps, "imported": imported}
+    context["reembedded"] = found.source == Enrolment.Source.REEMBEDDED
     return render(request, "search/enrolment.html", context)
 
 
@@ -197,8 +250,10 @@ def _page(
     gallery: Gallery,
     *,
     edition_form: EditionForm | None = None,
-    switch_form: ApproverForm | None = None,
+    switch_form: SwitchForm | None = None,
     switch_to: int | None = None,
+    reembed_form: TwoApproversForm | None = None,
+    reembed_to: int | None = None,
 ) -> HttpResponse:
     by = person(request)
     keeps = permissions.can_keep_galleries(by, gallery.agency_id)
@@ -207,17 +262,26 @@ def _page(
     people = _approvers(by) if keeps else []
     imported = galleries.imported(gallery)
     for one in galleries.editions(gallery):
-        form = (
-            switch_form if one.edition == switch_to else ApproverForm(approvers=people, prefix=f"switch-{one.edition}")
+        missing = galleries.people_missing(gallery, one.edition) if keeps and not one.is_current else 0
+        form: SwitchForm | None = SwitchForm(
+            approvers=people, prefix=f"switch-{one.edition}", initial={"missing": missing}
         )
+        again: TwoApproversForm | None = TwoApproversForm(approvers=people, prefix=f"reembed-{one.edition}")
+        if one.edition == switch_to:
+            form = switch_form
+        if one.edition == reembed_to:
+            again = reembed_form
         rows.append(
             {
                 "edition": one,
                 "name": names.get(one.model, "unknown"),
                 "imported": imported.get(one.edition, 0),
+                "missing": missing,
                 "form": form,
                 "open": one.edition == switch_to,
                 "parts": sub_galleries.of_edition(one.edition),
+                "reembed_form": again,
+                "reembed_open": one.edition == reembed_to,
             }
         )
     offered = _face_models(gallery) if keeps else []
@@ -229,5 +293,5 @@ def _page(
         "enrolments": gallery.enrolments.select_related("face_model", "started_by").order_by("-started_at"),
         "edition_form": edition_form or (EditionForm(approvers=people, face_models=offered) if offered else None),
     }
-    wrong = (edition_form is not None and edition_form.errors) or (switch_form is not None and switch_form.errors)
+    wrong = any(form is not None and form.errors for form in (edition_form, switch_form, reembed_form))
     return render(request, "search/gallery.html", context, status=422 if wrong else 200)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,23 @@ class BlockEngine:
         seed = int.from_bytes(hashlib.sha256(rgb.tobytes()).digest()[:8], "big")
         vector = np.random.default_rng(seed).standard_normal(128)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+class SturdyEngine(BlockEngine):
+    """Another face model, which also reads what was kept of a photo: finds one face, or none in the dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._identity = replace(self._identity, name="other", dimension=64)
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Face]:
+        bright = np.full_like(rgb, 100)
+        bright[0, 0, 0] = 1 if rgb.mean() > 20 else 0
+        return super().detect(bright)
+
+    def embed(self, rgb: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
+        half = super().embed(rgb, face)[:64]
+        return half / np.float32(np.linalg.norm(half))
 
 
 def draw(place: Path, seed: int, *, faces: int = 1, width: int = 100) -> None:

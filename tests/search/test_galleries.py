@@ -18,7 +18,7 @@ from core.faces.engines import UnusableModel
 from search import enrolment, face_models, galleries
 from search.models import FaceModel, Gallery
 from tests.people import Cast
-from tests.search.shelf import BlockEngine, Shelf
+from tests.search.shelf import BlockEngine, Shelf, SturdyEngine
 
 Entries = Callable[..., list[dict[str, Any]]]
 
@@ -103,9 +103,7 @@ def test_a_second_edition_is_searched_only_after_the_switch(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch, entries: Entries
 ) -> None:
     cast, secret = shelf.cast, shelf.cast.secrets[shelf.cast.sam.id]
-    other = BlockEngine()
-    other._identity = type(other._identity)(**{**vars(other._identity), "name": "other", "dimension": 64})
-    model = face_models.register(other)
+    model = face_models.register(SturdyEngine())
     edition = galleries.register_edition(
         by=cast.carl, gallery=shelf.gallery, face_model=model, approver=cast.sam, secret=secret
     )

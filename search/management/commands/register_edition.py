@@ -25,6 +25,12 @@ class Command(BaseCommand):
         parser.add_argument("--approver", required=True, help="username of who approves")
         parser.add_argument("--secret-file", required=True, help="file with the approver's secret")
         parser.add_argument("--switch", action="store_true", help="search this edition from now on (a second approval)")
+        parser.add_argument(
+            "--missing",
+            type=int,
+            default=0,
+            help="with --switch: how many people will not be found any more, as the approver knows (default: %(default)s)",
+        )
         parser.add_argument("--as", dest="user", help="username of the custodian; without it the operator")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -38,7 +44,14 @@ class Command(BaseCommand):
                 by=by, gallery=gallery, face_model=model, approver=approver, secret=secret
             )
             if options["switch"]:
-                galleries.switch_edition(by=by, gallery=gallery, edition=edition, approver=approver, secret=secret)
+                galleries.switch_edition(
+                    by=by,
+                    gallery=gallery,
+                    edition=edition,
+                    approver=approver,
+                    secret=secret,
+                    missing=options["missing"],
+                )
         except (GlasscaseError, UnusableModel) as problem:
             raise CommandError(in_full(problem)) from problem
         self.stdout.write(json.dumps({"gallery": str(gallery.id), "edition": edition, "model": model.hash}))

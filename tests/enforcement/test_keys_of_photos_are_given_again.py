@@ -1,0 +1,313 @@
+"""Re-embedding: who holds the app role's password draws no photo key without two approvals, a receipt, a claim and an entry."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import psycopg
+import pytest
+from pgvector import HalfVector
+
+from search.gate import client, params
+from tests.enforcement.refusals import denied, refused
+from tests.enforcement.world import World, digest, unit
+
+Open = Callable[..., psycopg.Connection]
+
+
+@dataclass
+class Again:
+    """A second edition of the world's gallery, halves of the first one's photos, and what opens a re-embedding."""
+
+    world: World
+    target: int
+    halves: dict[uuid.UUID, bytes]
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    batch: int = 0
+
+    @property
+    def claim(self) -> bytes:
+        return hashlib.sha256(self.secret).digest()
+
+    def proposals(self, **changes: object) -> list[uuid.UUID]:
+        values = {"gallery": self.world.gallery, "source": self.world.edition, "target": self.target}
+        asked = params.open_reembedding(**{**values, "claim": self.claim, **changes})  # type: ignore[arg-type]
+        return self.world.propose("gallery:open_reembedding", asked, self.world.sam, self.world.sue)
+
+    def open(self, proposals: list[uuid.UUID] | None = None, **changes: object) -> int:
+        values = {"gallery": self.world.gallery, "source": self.world.edition, "target": self.target}
+        asked = {**values, "claim": self.claim, **changes}
+        self.batch = client.open_reembedding(
+            self.world.app,
+            **asked,  # type: ignore[arg-type]
+            proposals=self.proposals(**changes) if proposals is None else proposals,
+        )
+        return self.batch
+
+    def announce(
+        self, templates: list[uuid.UUID], connection: psycopg.Connection | None = None, secret: bytes | None = None
+    ) -> uuid.UUID:
+        return client.announce_slice(
+            connection or self.world.app,
+            edition=self.target,
+            batch=self.batch,
+            secret=secret or self.secret,
+            templates=templates,
+        )
+
+    def drawn(self, templates: list[uuid.UUID]) -> dict[uuid.UUID, bytes]:
+        slice_ = self.announce(templates)
+        self.world.sign()
+        return client.slice_halves(self.world.app, slice_, self.secret)
+
+    def store(
+        self, sources: list[int], person: uuid.UUID | None = None, origin: bool = True
+    ) -> list[tuple[uuid.UUID, uuid.UUID, np.ndarray]]:
+        """New templates of these rows of the world."""
+        rng = np.random.default_rng(3)
+        rows = [(uuid.uuid4(), person or self.world.rows[n][1], unit(rng.standard_normal(64))) for n in sources]
+        for number, (template, whose, vector) in zip(sources, rows, strict=True):
+            self.world.app.execute(
+                "INSERT INTO gallery.template VALUES (%s, %s, %s, %s, %s)",
+                [self.target, self.batch, template, whose, HalfVector(vector).to_text()],
+            )
+            if origin:
+                self.world.app.execute(
+                    "INSERT INTO gallery.origin VALUES (%s, %s, %s)",
+                    [self.target, template, self.world.rows[number][0]],
+                )
+        return rows
+
+    def seal(self, rows: list[tuple[uuid.UUID, uuid.UUID, np.ndarray]]) -> int:
+        return client.seal_batch(
+            self.world.app,
+            edition=self.target,
+            batch=self.batch,
+            secret=self.secret,
+            templates=len(rows),
+            digest=digest(rows),
+        )
+
+
+@pytest.fixture
+def again(world: World) -> Again:
+    target = world.new_edition(world.gallery, secrets.token_hex(32), 64)
+    halves = {template: secrets.token_bytes(32) for template, _, _ in world.rows[:20]}
+    for template, half in halves.items():
+        world.app.execute("INSERT INTO gallery.photo_half VALUES (%s, %s, %s)", [world.edition, template, half])
+    return Again(world, target, halves)
+
+
+def some(again: Again, *numbers: int) -> list[uuid.UUID]:
+    return [again.world.rows[number][0] for number in numbers]
+
+
+def test_the_holder_of_the_claim_gets_exactly_what_was_announced_and_each_slice_is_an_entry(again: Again) -> None:
+    again.open()
+    again.world.sign()
+    wanted = some(again, 0, 1, 2)
+    assert again.drawn(wanted) == {template: again.halves[template] for template in wanted}
+    [opened] = again.world.logged("gallery:reembedding:opened")
+    assert opened["approvers"] == [str(again.world.sam.id), str(again.world.sue.id)]
+    [drawn] = again.world.logged("gallery:reembedding:drawn")
+    text = ",".join(sorted(map(str, wanted)))
+    assert (drawn["templates"], drawn["digest"]) == (3, hashlib.sha256(text.encode()).hexdigest())
+
+
+def test_nothing_is_opened_without_two_different_approvers_of_exactly_this(again: Again) -> None:
+    world = again.world
+    with refused("proposals"):
+        again.open(again.proposals()[:1])
+    one = again.proposals()[0]
+    with refused("proposal"):
+        again.open([one, one])
+    asked = params.open_reembedding(gallery=world.gallery, source=world.edition, target=again.target, claim=again.claim)
+    with refused("approvers"):
+        again.open(world.propose("gallery:open_reembedding", asked, world.sam, world.sam))
+    assert not world.logged("gallery:reembedding:opened")
+
+
+def test_an_approval_is_for_this_claim_and_direction_and_for_one_time(again: Again) -> None:
+    world = again.world
+    with refused("proposal"):
+        again.open(again.proposals(claim=secrets.token_bytes(32)))
+    with refused("proposal"):
+        again.open(again.proposals(source=again.target, target=world.edition))
+    two = again.proposals()
+    again.open(two)
+    client.discard_batch(world.app, again.target, again.batch, again.secret)
+    with refused("proposal"):
+        again.open(two)
+    assert len(world.logged("gallery:reembedding:opened")) == 1
+
+
+def test_it_goes_into_another_edition_of_the_same_gallery_only(again: Again) -> None:
+    world = again.world
+    elsewhere = world.new_edition(uuid.uuid4(), secrets.token_hex(32))
+    for changes in (
+        {"target": elsewhere},
+        {"source": elsewhere},
+        {"target": world.edition},
+        {"target": 9999},
+        {"gallery": uuid.uuid4()},
+    ):
+        with refused("edition"):
+            again.open(**changes)
+
+
+def test_no_receipt_no_photo(again: Again) -> None:
+    again.open()
+    with refused("receipt"):
+        again.announce(some(again, 0))
+    again.world.sign()
+    slice_ = again.announce(some(again, 0))
+    with refused("slice"):  # not in the tree yet
+        client.slice_halves(again.world.app, slice_, again.secret)
+    again.world.sign()
+    assert client.slice_halves(again.world.app, slice_, again.secret)
+
+
+def test_what_is_rolled_back_gives_nothing(again: Again, as_role: Open) -> None:
+    again.open()
+    again.world.sign()
+    before = again.world.count()
+    mallory = as_role("app", autocommit=False)
+    slice_ = again.announce(some(again, 0), mallory)
+    with refused("slice"):
+        client.slice_halves(mallory, slice_, again.secret)
+    mallory.rollback()
+    again.world.sign()
+    with refused("slice"):
+        client.slice_halves(again.world.app, slice_, again.secret)
+    assert again.world.count() == before
+    assert again.drawn(some(again, 0))
+
+
+def test_who_has_no_claim_gets_nothing(again: Again, mallory: psycopg.Connection) -> None:
+    again.open()
+    again.world.sign()
+    for guess in (b"x", again.claim, secrets.token_bytes(32)):
+        with refused("claim"):
+            again.announce(some(again, 0), mallory, guess)
+    slice_ = again.announce(some(again, 0))
+    again.world.sign()
+    for guess in (b"x", again.claim, secrets.token_bytes(32)):
+        with refused("claim"):
+            client.slice_halves(mallory, slice_, guess)
+    for statement in (
+        "SELECT * FROM gallery.drawn",
+        "SELECT * FROM gallery.origin",
+        "SELECT * FROM gallery.reembedding",
+    ):
+        with denied():
+            mallory.execute(statement)
+    with denied():
+        mallory.execute("SELECT gallery.is_enrolled(1, gen_random_uuid())")
+
+
+def test_an_ordinary_enrolment_draws_no_keys(again: Again) -> None:
+    again.batch = client.open_batch(again.world.app, again.target, again.claim)
+    again.world.sign()
+    with refused("reembedding"):
+        again.announce(some(again, 0))
+
+
+def test_no_photo_is_announced_twice_and_none_that_is_not_there(again: Again) -> None:
+    again.open()
+    again.world.sign()
+    again.drawn(some(again, 0, 1))
+    with refused("drawn"):
+        again.announce(some(again, 1, 2))
+    with refused("template"):
+        again.announce([*some(again, 3), uuid.uuid4()])
+    with refused("slice"):
+        again.announce([])
+    with refused("slice"):
+        again.announce([uuid.uuid4() for _ in range(501)])
+    assert set(again.drawn(some(again, 2))) == set(some(again, 2))
+
+
+def test_nothing_is_given_after_the_batch_was_sealed_or_discarded(again: Again) -> None:
+    again.open()
+    again.world.sign()
+    slice_ = again.announce(some(again, 0))
+    again.world.sign()
+    again.seal(again.store([0]))
+    with refused("claim"):
+        client.slice_halves(again.world.app, slice_, again.secret)
+    with refused("claim"):
+        again.announce(some(again, 1))
+
+
+def test_who_is_expunged_or_removed_is_not_among_the_halves_and_not_sealed(again: Again) -> None:
+    world = again.world
+    again.open()
+    world.sign()
+    slice_ = again.announce(some(again, 0, 1, 2))
+    world.sign()
+    rows = again.store([0, 1, 2])
+    [proposal] = world.propose("gallery:expunge", params.expunge(person=world.rows[0][1]), world.sam)
+    client.expunge(world.app, person=world.rows[0][1], proposal=proposal)
+    chosen = some(again, 1)
+    [proposal] = world.propose("gallery:remove", params.remove(edition=world.edition, templates=chosen), world.sam)
+    client.remove(world.app, edition=world.edition, templates=chosen, proposal=proposal)
+    assert set(client.slice_halves(world.app, slice_, again.secret)) == set(some(again, 2))
+    with refused("template"):
+        again.announce(some(again, 0, 3))
+    with refused("digest"):
+        again.seal(rows)
+    again.seal(rows[2:])
+
+
+@pytest.mark.parametrize("wrong", ["another person", "no origin", "not drawn", "twice"])
+def test_what_is_sealed_is_one_template_for_each_photo_that_was_drawn(again: Again, wrong: str) -> None:
+    again.open()
+    again.world.sign()
+    again.drawn(some(again, 0, 1))
+    rows = again.store([0])
+    if wrong == "another person":
+        rows += again.store([1], person=uuid.uuid4())
+    elif wrong == "no origin":
+        rows += again.store([1], origin=False)
+    elif wrong == "not drawn":
+        rows += again.store([2])
+    else:
+        rows += again.store([0])
+    with refused("origin"):
+        again.seal(rows)
+
+
+def test_a_switch_says_how_many_people_are_missing_and_a_bound_search_stays_with_its_edition(again: Again) -> None:
+    world = again.world
+    again.open()
+    world.sign()
+    again.drawn(some(again, 7))
+    asked = {"gallery": world.gallery, "edition": again.target}
+
+    def switch(missing: int) -> None:
+        [proposal] = world.propose("gallery:switch_edition", params.switch_edition(**asked, missing=missing), world.sam)
+        client.switch_edition(world.app, **asked, missing=missing, proposal=proposal)
+
+    with refused("reembedding"):
+        switch(300)
+    again.seal(again.store([7]))
+    with refused("missing"):
+        switch(0)
+    bound = world.bound(world.faces[7])
+    late = world.file(world.faces[7])
+    world.sign()
+    assert client.people_missing(world.app, **asked) == 299
+    switch(299)
+    world.execute(world.app, bound)
+    world.sign()
+    found = world.candidates(world.app, world.view(bound.request)).candidates
+    assert [candidate.template for candidate in found] == some(again, 7)
+    with refused("edition"):
+        world.bind(late)
+    [entry] = world.logged("gallery:edition:switched")
+    assert entry["missing"] == 299
