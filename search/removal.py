@@ -31,7 +31,9 @@ _BLANK: Final[dict[str, Any]] = {"person_ref": "", "file": "", "attributes": {},
 
 
 def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID], approver: User, secret: str) -> int:
-    """Take photos out of every further search and erase their files and keys; returns how many.
+    """Take photos out of every further search and erase their files and keys; returns how many templates.
+
+    The same photo in another edition of the gallery is taken out with it.
 
     Raises NotAllowed, Invalid for the secret, NotFound when one of them is not in the gallery.
     """
@@ -46,6 +48,8 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
         by_edition[edition].append(template)
     if sum(map(len, by_edition.values())) < len(wanted):
         raise NotFound("One of these photos is not enrolled in this gallery.")
+    for template, edition in _same_photos(gallery, wanted):
+        by_edition[edition].append(template)
     for edition, chosen in sorted(by_edition.items()):
         act = params.remove(edition=edition, templates=chosen)
         proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret)
@@ -121,6 +125,15 @@ def _lock_runs(gallery: Gallery) -> list[Enrolment]:
     """The enrolments that are under way, locked: none of them is sealed before this act is over."""
     running = Enrolment.objects.select_for_update(no_key=True).filter(sealed_at=None, discarded_at=None)
     return list(running.filter(gallery=gallery).order_by("pk"))
+
+
+def _same_photos(gallery: Gallery, templates: set[uuid.UUID]) -> list[tuple[uuid.UUID, int]]:
+    """What was sealed of the same photos in other editions: template and edition of each."""
+    named = gallery.photos.filter(template__in=templates, has_photo=True)
+    same = gallery.photos.filter(
+        photo_sha256__in=named.values("photo_sha256"), removed_at=None, enrolment__sealed_at__isnull=False
+    )
+    return list(same.exclude(template__in=templates).values_list("template", "edition"))
 
 
 def _keep_out_of_imports(gallery: Gallery, person: uuid.UUID) -> None:

@@ -58,6 +58,8 @@ class EditionOut(serializers.Serializer):
     )
 
     def get_people_missing(self, edition: Edition) -> int:
+        if edition.is_current:
+            return 0
         return client.people_missing(database.session(), gallery=edition.gallery, edition=edition.edition)
 
 

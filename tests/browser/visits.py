@@ -51,6 +51,10 @@ def _lead(name: str) -> Callable[[World], str]:
     return lambda world: reverse(name, args=[world.lead.pk]) if world.lead else ""
 
 
+def _reembedding(world: World) -> str:
+    return reverse("enrolment", args=[world.reembedding.pk]) if world.reembedding else ""
+
+
 def _cora(world: World) -> User:
     return world.cast.cora
 
@@ -155,6 +159,7 @@ VISITS = [
     Visit("galleries", _carl, _address("galleries"), "Galleries"),
     Visit("gallery-create", _carl, _address("gallery_create"), "Create a gallery"),
     Visit("gallery", _carl, lambda w: reverse("gallery", args=[w.stage.gallery.pk]), "bookings"),
+    Visit("reembedding", _carl, _reembedding, "Enrolment of"),
     Visit("benchmark-sets", _carl, _address("benchmark_sets"), "Benchmark sets"),
     Visit("benchmark-set", _carl, lambda w: reverse("benchmark_set", args=[w.benchmark.pk]), "Benchmark set drawn"),
     Visit("evaluations", _carl, _address("evaluation_runs"), "Evaluations"),

@@ -14,9 +14,10 @@ from audit.models import BenchmarkSet, Evaluation, EvaluationChunk
 from core import state
 from core.models import Job, JobState
 from core.portraits import portrait_jpeg
-from search import cases, holds, intake, leads, outcomes, requests, reviews
-from search.models import Case, Lead, SearchRequest
+from search import cases, enrolment, galleries, holds, intake, leads, outcomes, reembedding, requests, reviews
+from search.models import Case, Enrolment, FaceModel, Lead, SearchRequest
 from search.outcome_rules import OutcomeFields
+from search.proposals import Signature
 from tests.audit import measured
 from tests.people import Cast
 from tests.search.reviewing import decided
@@ -38,6 +39,7 @@ class World:
     benchmark: BenchmarkSet
     searches: dict[str, SearchRequest] = field(default_factory=dict)
     lead: Lead | None = None
+    reembedding: Enrolment | None = None
     runs: dict[str, Evaluation] = field(default_factory=dict)
 
     @property
@@ -109,6 +111,22 @@ def _runs(cast: Cast, benchmark: BenchmarkSet) -> dict[str, Evaluation]:
     return {"running": running, "paused": paused, "failed": failed}
 
 
+def _paused_reembedding(stage: Stage) -> Enrolment:
+    """A second edition of the gallery, and the reading of its photos for that one, paused."""
+    cast = stage.cast
+    newer = FaceModel.objects.create(
+        hash="e" * 64, name="newer", dimension=512, identity={}, licence_status="permissive"
+    )
+    secrets = cast.secrets
+    galleries.register_edition(
+        by=cast.carl, gallery=stage.gallery, face_model=newer, approver=cast.sam, secret=secrets[cast.sam.id]
+    )
+    signatures = [Signature(one, secrets[one.id]) for one in (cast.sam, cast.sue)]
+    run = reembedding.start(by=cast.carl, gallery=stage.gallery, face_model=newer, signatures=signatures)
+    enrolment.pause(by=cast.carl, enrolment=run)
+    return run
+
+
 def build(stage: Stage) -> World:
     """Around the stage what the pages show; needs a running log. Takes some seconds: faces are really found and searched."""
     cast = stage.cast
@@ -154,6 +172,7 @@ def build(stage: Stage) -> World:
     requests.attach(
         by=cast.olivia, request=found["several"], kind="other", name="witness statement.pdf", data=b"%PDF-1.4\n%%EOF\n"
     )
+    world.reembedding = _paused_reembedding(stage)
     found["empty"] = requests.draft(by=cast.olivia)
     found["checking"] = intake.receive(by=cast.olivia, data=portrait_jpeg(PEOPLE[0], 1), send=False)
     return world

@@ -218,6 +218,27 @@ def test_who_is_expunged_or_removed_while_it_runs_stays_out(
     assert run.sealed_at is not None
 
 
+def test_a_photo_that_is_removed_is_removed_from_both_editions(
+    shelf: Shelf, other: FaceModel, as_superuser: psycopg.Connection
+) -> None:
+    shelf.enrol(shelf.manifest(3))
+    run = begin(shelf, other)
+    assert finish(run).state == JobState.DONE
+    newer = EnrolledPhoto.objects.get(person_ref="P1", edition=run.edition)
+    removed = removal.remove(
+        by=shelf.cast.carl,
+        gallery=shelf.gallery,
+        templates=[newer.template],
+        approver=shelf.cast.sam,
+        secret=secret(shelf),
+    )
+    assert removed == 2
+    rows = as_superuser.execute("SELECT edition FROM gallery.removed ORDER BY edition").fetchall()
+    assert rows == [(shelf.edition,), (run.edition,)]
+    assert not EnrolledPhoto.objects.filter(person_ref="P1").exists()
+    assert EnrolledPhoto.objects.count() == 4
+
+
 def test_a_row_that_somebody_slipped_in_ends_it_because_keys_are_given_once(
     shelf: Shelf, other: FaceModel, mallory: psycopg.Connection, as_superuser: psycopg.Connection
 ) -> None:
