@@ -207,9 +207,7 @@ def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
         template, half = templates[row], photos.new_half()
         photos.write(template, database_half=half, store_half=store_halves[template], photo=one.photo, crop=one.crop)
         marks, vector = sub_galleries.marks(parts, item.attributes), HalfVector(_embedding(one)).to_binary()
-        prepared[row] = _Prepared(
-            template, people[item.person_ref], half, vector, marks, one.sha256, item.origin
-        )
+        prepared[row] = _Prepared(template, people[item.person_ref], half, vector, marks, one.sha256, item.origin)
     return prepared
 
 
