@@ -1,7 +1,7 @@
 """Re-embedding: the photos of the edition that is searched, read again by another face model into an edition beside it.
 
 Two approvers let it happen. The database's halves of the photos' keys come slice by slice, each announced by an entry of the log
-(search/gate/sql/150_reembedding.sql). The photos themselves are kept as they are, under keys of their own again. People
+(search/gate/sql/160_reembedding.sql). The photos themselves are kept as they are, under keys of their own again. People
 and attributes are carried over; who is removed or expunged meanwhile stays out; what the face model cannot read, and
 templates that never had a photo, are reported. Nothing is searched there before somebody approves the switch.
 """

@@ -7,11 +7,11 @@ from core.database import sql_files
 
 class Migration(migrations.Migration):
     dependencies: ClassVar[list[tuple[str, str]]] = [
-        ("search", "0011_sub_galleries"),
+        ("search", "0012_code_of"),
         ("audit", "0022_reembedding"),
     ]
     operations: ClassVar[list[Any]] = [
-        *sql_files("search", ["gate/sql/150_reembedding.sql", "gate/sql/060_pins.sql"]),
+        *sql_files("search", ["gate/sql/160_reembedding.sql", "gate/sql/060_pins.sql"]),
         migrations.AddField(
             model_name="enrolment",
             name="from_edition",
