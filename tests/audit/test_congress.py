@@ -37,7 +37,7 @@ def test_the_report_on_real_portraits_equals_numpy(
         model = pack.name
     manifest, out = real_faces / "congress" / "photos.csv", tmp_path / "report"
     call_command(
-        "evaluate", manifest=manifest, model=model, cohorts="sex,birth_year", acceptance_policy="demo",
+        "evaluate", manifest=manifest, model=model, cohorts="sex,birth_year,sex x birth_year", acceptance_policy="demo",
         target_fmr=TARGET, label_source="official record", out=out, acting="carl",
     )  # fmt: skip
     assert Evaluation.objects.get().state == "published"
@@ -80,6 +80,7 @@ def check(record: dict[str, Any], samples: Any) -> None:
     def counts(rate: dict[str, Any]) -> tuple[int, int]:
         return rate["errors"], rate["trials"]
 
+    assert [one["columns"] for one in record["divisions"]] == ["sex", "birth_year", "sex x birth_year"]
     overall = record["overall"]
     assert counts(overall["fmr"]) == ((impostor & (scores >= threshold)).sum(), impostor.sum())
     assert counts(overall["fnmr"]) == (missed.sum(), genuine.sum())

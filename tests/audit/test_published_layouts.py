@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 
 from audit import evaluator_file
 from audit.fairness.rates import split_people
@@ -22,6 +23,7 @@ from core.faces.decode import decode
 from core.portraits import portrait_jpeg
 from search import face_models
 from tests.audit.fairness import layout_files
+from tests.audit.test_reports import signed_in
 
 pytestmark = pytest.mark.slow
 
@@ -146,7 +148,13 @@ def test_lfw_gives_the_accuracy_of_its_ten_folds(database: Any, cast: Any, tmp_p
     check_accuracy(record, "", "everybody", folder / "lfw", pairs)
     cohort = {one[0].split("/")[0]: "everybody" for one in pairs}
     check_rates(record, cohort, folder / "lfw", pairs)
-    assert "Accuracy on the pairs of the protocol" in (tmp_path / "report" / "report.html").read_text()
+    address = reverse("report", args=[Evaluation.objects.get().pk])
+    shown = signed_in(cast.axel).get(address).content.decode()
+    [whole] = record["pair_accuracy"]
+    for page in ((tmp_path / "report" / "report.html").read_text(), shown):
+        assert "Accuracy on the pairs of the protocol" in page
+        assert f"{100 * whole['accuracy']:.2f} %" in page
+    assert "Compute it again without us" in shown
 
 
 def test_rfw_gives_four_accuracies_of_6000_pairs_with_their_mean_spread_and_error_ratio(

@@ -332,38 +332,3 @@ def test_both_halves_of_real_portraits_are_measured(real_faces: Path, tmp_path: 
     assert (result.overall.all_fnmr.errors, result.overall.all_fnmr.trials) == (missed, 80)
     assert missed <= 3
     assert result.overall.all_fmr.errors == threshold.errors
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["dlib", "insightface"])
-def test_rates_by_sex_and_age_of_real_portraits_equal_a_few_lines_of_numpy(
-    real_faces: Path, tmp_path: Path, engine: str
-) -> None:
-    from core.faces.engines import load
-
-    (pack,) = (real_faces / "insightface" / "models").iterdir()
-    samples = extract(
-        read_manifest(real_faces / "congress" / "photos.csv", ["sex", "birth_year"]),
-        load(engine, pack),
-        cache_dir=tmp_path,
-    )
-    threshold = choose_threshold(compare(samples.embeddings, list(samples.people), ["all"] * 220), 1e-3, "all").value
-    parameters = Parameters(axes=("sex", "birth_year", "sex x birth_year"), fixed_threshold=threshold)
-    result = evaluate(samples, parameters)
-    scores, impostor = naive(samples.embeddings, list(samples.people))
-    upper = np.triu(np.ones_like(impostor), 1).astype(bool)
-    for division in result.divisions:
-        cohort = np.array(samples.cohorts(division.axis))
-        for a in division.rates.cohorts:
-            for b in division.rates.cohorts:
-                pairs = (cohort[:, None] == a) & (cohort[None, :] == b)
-                pairs = (pairs | pairs.T) & impostor & upper
-                rate = division.rates.fmr[a, b]
-                assert (rate.errors, rate.trials) == ((pairs & (scores >= threshold)).sum(), pairs.sum())
-            genuine = (cohort == a)[:, None] & ~impostor & upper
-            fnmr = division.rates.fnmr[a]
-            assert (fnmr.errors, fnmr.trials) == ((genuine & (scores < threshold)).sum(), genuine.sum())
-        assert not division.fmr_differences  # too few people of each cohort
-    assert sum(rate.trials for rate in result.divisions[0].rates.fnmr.values()) == 80
-    largest = [rates for rates in result.searches if rates.cohort == "everybody"][-1]
-    assert largest.enrolled_people == 70
