@@ -65,14 +65,14 @@ def password(role: str) -> str:
     """Return the password of a login role.
 
     From GLASSCASE_DB_PASSWORD_<ROLE>[_FILE], for the process's own role also from GLASSCASE_DB_PASSWORD[_FILE], in
-    embedded mode from the file that `init_database` wrote. Raises SettingError when there is none.
+    embedded mode from the file that `init_database` wrote, for a shard from the file in its home. Raises SettingError when there is none.
     """
     given = secret(f"GLASSCASE_DB_PASSWORD_{role.upper()}", "")
     if not given and role == settings.GLASSCASE_DB_ROLE:
         given = secret("GLASSCASE_DB_PASSWORD", "")
     if given:
         return given
-    if not is_embedded():
+    if not is_embedded() and not settings.GLASSCASE_SHARD:
         raise SettingError(
             f"No password for the database role {role}: set GLASSCASE_DB_PASSWORD_{role.upper()} or "
             f"GLASSCASE_DB_PASSWORD_{role.upper()}_FILE."
@@ -178,7 +178,7 @@ def connect_superuser(dbname: str = "postgres") -> psycopg.Connection:
 
 def new_password(role: str) -> str:
     """Return the password that `init_database` gives to a login role: the given one, else a kept generated one."""
-    if not is_embedded():
+    if not is_embedded() and not settings.GLASSCASE_SHARD:
         return password(role)
     return secret(f"GLASSCASE_DB_PASSWORD_{role.upper()}", "") or state.kept_secret(password_file(role))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from csp.constants import NONE, SELF
 
-from core import environment
+from core import environment, shard_file
 from core.logs import configuration as logging_configuration
 from core.roles import LOGIN_ROLES
 
@@ -15,6 +15,11 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- Where state lives -----------------------------------------------------------------------------------------------
 GLASSCASE_HOME = environment.path("GLASSCASE_HOME", BASE_DIR / "var")
+# A process that works for one shard (core.shard_file): its server, home and log are the shard's.
+GLASSCASE_SHARD = environment.text("GLASSCASE_SHARD", "", choices=("", *shard_file.read(GLASSCASE_HOME)))
+_SHARD = shard_file.read(GLASSCASE_HOME)[GLASSCASE_SHARD] if GLASSCASE_SHARD else None
+if _SHARD:
+    GLASSCASE_HOME = _SHARD.home
 
 # --- Safety of the web process ---------------------------------------------------------------------------------------
 DEBUG = environment.boolean("GLASSCASE_DEBUG", default=False)
@@ -153,6 +158,8 @@ GLASSCASE_DB_PORT = environment.integer("GLASSCASE_DB_PORT", 5432, minimum=1, ma
 GLASSCASE_DB_SSLMODE = environment.text(
     "GLASSCASE_DB_SSLMODE", "", choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 )
+if _SHARD:
+    GLASSCASE_DB_HOST, GLASSCASE_DB_PORT, GLASSCASE_DB_SSLMODE = _SHARD.host, _SHARD.port, _SHARD.sslmode
 GLASSCASE_DB_SUPERUSER = environment.text("GLASSCASE_DB_SUPERUSER", "postgres")
 GLASSCASE_DB_ROLE = environment.text("GLASSCASE_DB_ROLE", "app", choices=tuple(LOGIN_ROLES))
 GLASSCASE_ROLE_PREFIX = environment.text("GLASSCASE_ROLE_PREFIX", "glasscase_")
@@ -182,6 +189,11 @@ GLASSCASE_WITNESS_POLICY = environment.text("GLASSCASE_WITNESS_POLICY", "")
 # Where the signer keeps every checkpoint it publishes, once and for ever; empty: beside its key. Better on another machine or on
 # media that can be written once: a signer that is restored together with its database is stopped by what it finds there.
 GLASSCASE_CHECKPOINT_ARCHIVE = environment.text("GLASSCASE_CHECKPOINT_ARCHIVE", "")
+if _SHARD:
+    GLASSCASE_LOG_ORIGIN = _SHARD.origin(GLASSCASE_LOG_ORIGIN)
+    GLASSCASE_LOG_VKEYS = GLASSCASE_WITNESS_POLICY = ""
+    if GLASSCASE_CHECKPOINT_ARCHIVE:
+        GLASSCASE_CHECKPOINT_ARCHIVE = f"{GLASSCASE_CHECKPOINT_ARCHIVE}/shard/{GLASSCASE_SHARD}"
 # How long a step of a search or a reading waits for the sequencer and the signer before it says so.
 GLASSCASE_LOG_WAIT_SECONDS = environment.integer("GLASSCASE_LOG_WAIT_SECONDS", 20, minimum=1, maximum=600)
 # Whether checkpoint and hash tiles are open to anybody who reaches the server; entries always need a token.

@@ -15,17 +15,18 @@ from django.utils import timezone
 from audit.log import approval_proofs, journal
 from audit.log.approval_proofs import Assertion
 from core import approvers, database, jobs
-from core.exceptions import Conflict, Invalid, NotAllowed
+from core.exceptions import Conflict, Invalid, NotAllowed, Unavailable
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import law, permissions, states, trail
+from search import law, permissions, shards, states, trail
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
 from search.models import RequestState, SearchRequest
 from search.requests import SEARCH, finish, lapsed, refuse
+from search.shards import Server
 
-_RAN_FIRST = (RequestState.READY, RequestState.RUNNING, RequestState.DONE)
+_RAN_FIRST = (RequestState.READY, RequestState.RUNNING, RequestState.INCOMPLETE, RequestState.DONE)
 
 
 def queue(by: User) -> QuerySet[SearchRequest]:
@@ -101,20 +102,33 @@ def approve(
         refuse(by=by, request=request, code=gone[0].code, problem=late, channel=channel)
     text = approvers.normalise(secret)
     _check_proof(by, request, proof)
-    with database.connect("app") as own, gate_sentences():
-        proposal = client.propose(
-            own,
-            act=params.SEARCH_ACT,
-            params=bytes.fromhex(request.params),
-            approver=by.id,
-            secret=text,
-            subject=request.id,
-        )
-        right = client.approve_by_passkey(own, proposal, proof) if proof else client.approve(own, proposal)
+    try:
+        with database.connect("app") as own, shards.opened(request, own) as servers:
+            # Each gate compares by itself. The main server comes last: what it has approved, all have.
+            for server in (*servers[1:], servers[0]):
+                with server.speaking(), gate_sentences():
+                    _approve_in(server, by, request, text, proof)
+    except shards.ServerTrouble as trouble:
+        raise Unavailable(f"{trouble.sentence} The search is not approved. Approve it again later.") from trouble
+    return advance(request)
+
+
+def _approve_in(server: Server, by: User, request: SearchRequest, secret: str, proof: Assertion | None) -> None:
+    proposal = client.propose(
+        server.connection,
+        act=params.SEARCH_ACT,
+        params=bytes.fromhex(request.params),
+        approver=by.id,
+        secret=secret,
+        subject=request.id,
+    )
+    if proof:
+        right = client.approve_by_passkey(server.connection, proposal, proof)
+    else:
+        right = client.approve(server.connection, proposal)
     if not right:
         sentence = "This is not your approval secret. Nothing was approved; the attempt is in the log."
         raise Invalid(sentence, {"secret": [sentence]})
-    return advance(request)
 
 
 def advance(request: SearchRequest) -> SearchRequest:

@@ -46,6 +46,7 @@ from search import (
     review_states,
     reviews,
     sealed,
+    shards,
     trail,
 )
 from search.exceptions import gate_sentences
@@ -381,12 +382,12 @@ class _Files:
         if not self.fields.with_photos:
             return
         view, found = readings.opened(by=self.by, request=self.request, permission=Permission.RELEASE_LEADS)
-        with database.connect("app") as own, gate_sentences():
-            for row in readings.rows(found):
-                if not row.can_be_seen:
-                    continue
+        for row in readings.rows(found):
+            if not row.can_be_seen:
+                continue
+            with shards.holding(row.template) as own, gate_sentences():
                 half = client.photo_key(own, view, journal.reading_secret(view), row.template)
-                self.files[f"photos/candidate-at-rank-{row.rank}.jpg"] = photos.read(row.template, half, photos.PHOTO)
+            self.files[f"photos/candidate-at-rank-{row.rank}.jpg"] = photos.read(row.template, half, photos.PHOTO)
 
     def _measure(self) -> None:
         """What was measured about the face model: in words, and the report that the log names by its hash."""

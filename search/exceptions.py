@@ -14,7 +14,9 @@ from search.policies import Kind, Refusal
 _PERSON: Final = frozenset(
     {"case:not_assigned", "training:missing", "training:expired", "training:too_long", "emergency:overdue"}
 )
-_MOMENT: Final = frozenset({"case:closed", "case:unconfirmed", "gallery:no_edition", "evaluation:missing"})
+_MOMENT: Final = frozenset(
+    {"case:closed", "case:unconfirmed", "gallery:no_edition", "gallery:server_missing", "evaluation:missing"}
+)
 
 # Rules of the gate that say who may not, rather than what cannot be now.
 _GATE_PERSON: Final = frozenset({"approver", "locked", "secret"})

@@ -13,7 +13,7 @@ from django.db.models import BigIntegerField, Value
 from core import database, keystore
 from core.exceptions import Invalid
 from core.models import User
-from search import cases, sub_galleries
+from search import cases, shards, sub_galleries
 from search.facts import CaseFacts, Facts, GalleryFacts, ProbeFacts, Shortfall
 from search.gate import client
 from search.gate.client import Acceptance, Edition
@@ -53,7 +53,10 @@ class RequestFields:
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """A request as the rules see it, with the rows behind the facts, and everything that stands against it."""
+    """A request as the rules see it, with the rows behind the facts, and everything that stands against it.
+
+    `shards` lists the servers of a gallery that is spread over several, each as name:edition.
+    """
 
     fields: RequestFields
     case: Case | None
@@ -63,6 +66,7 @@ class Gathered:
     facts: Facts
     pack: LawPack | None
     refusals: list[Refusal]
+    shards: list[str]
     limits: Mapping[str, int]
 
     @property
@@ -119,6 +123,14 @@ def gather(*, request: SearchRequest, values: Mapping[str, Any], fields: Request
     against = (
         _typed_offence(fields, case) + _photo_checked(request, values, edition) + _sub_gallery(fields, gallery, edition)
     )
+    listed: list[str] = []
+    if gallery is not None and edition is not None:
+        try:
+            listed = shards.list_of(gallery, edition)
+        except shards.ServerTrouble as trouble:
+            against.append(
+                _house("gallery:server_missing", "gallery", f"{trouble.sentence} Nothing can be searched meanwhile.")
+            )
     pack: LawPack | None = None
     try:
         pack = law_pack(requester.agency.law_pack if requester.agency else "", now)
@@ -134,6 +146,7 @@ def gather(*, request: SearchRequest, values: Mapping[str, Any], fields: Request
         acceptance=acceptance,
         facts=facts,
         pack=pack,
+        shards=listed,
         refusals=found + [refusal for refusal in against if refusal.code not in known],
         limits=limits,
     )

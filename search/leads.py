@@ -24,7 +24,7 @@ from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
 from core.models import User
 from core.permissions import has, signature
 from core.person_roles import Permission
-from search import measured, permissions, photos, readings, review_states, reviews, sealed, trail
+from search import measured, permissions, photos, readings, review_states, reviews, sealed, shards, trail
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client
 from search.models import EnrolledPhoto, Lead, RequestState, Review, ReviewState, SearchRequest
@@ -239,7 +239,7 @@ def _pictures(view: uuid.UUID, row: CandidateRow) -> dict[str, bytes]:
         raise Conflict("The photo of this candidate was expunged since. Withhold the lead.")
     if not row.photo.has_photo:
         raise Conflict("There is no photo of this candidate that anybody could have compared. Withhold the lead.")
-    with database.connect("app") as own, gate_sentences():
+    with shards.holding(row.template) as own, gate_sentences():
         half = client.photo_key(own, view, journal.reading_secret(view), row.template)
     return {kind: photos.read(row.template, half, kind) for kind in (photos.PHOTO, photos.CROP)}
 

@@ -11,8 +11,9 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -30,11 +31,13 @@ from core.exceptions import GlasscaseError
 from core.faces.decode import decode, encode_pixels
 from core.faces.engines import UnusableModel
 from core.models import Job, JobState, User
-from search import intake, law, sealed, states, trail
+from core.shard_file import MAIN
+from search import intake, law, sealed, shards, states, trail
 from search.gate import client
 from search.gate.client import GateRefused
 from search.models import RequestState, SearchRequest
 from search.requests import SEARCH, case_number, claim_record, finish, intent_fields, lapsed, shared_openings
+from search.shards import Server
 
 _STAGES: Final = 6
 _MOST_CLEAN_BYTES: Final = 100_000_000
@@ -80,6 +83,8 @@ def work(request: SearchRequest, running: jobs.RunningJob) -> SearchRequest:
         if refused.rule in _NOT_YET:
             raise jobs.TryAgain(refused.sentence) from refused
         _end(request, _ENDS.get(refused.rule, RequestState.REFUSED), refused.rule, refused.sentence)
+    except shards.ServerTrouble as trouble:
+        _incomplete(request, trouble)
     except _CannotRun as fault:
         _end(request, RequestState.FAILED, fault.reason, fault.sentence)
     request.refresh_from_db()
@@ -109,18 +114,26 @@ def expire_old() -> int:
 
 
 def resume() -> int:
-    """Queues the searches again that no job works on: after a long outage of the log, or a crash between two commits."""
+    """Queues the searches again that no job works on: after a long outage of the log, or a crash between two commits.
+
+    An incomplete one is queued when all its servers answer, or when it is too late.
+    """
     from search.approvals import advance
 
     found = 0
     for request in SearchRequest.objects.filter(state=RequestState.AWAITING_APPROVAL, expires_at__gt=timezone.now()):
         found += advance(request).state != request.state
     live = Job.objects.filter(kind=SEARCH, state__in=(JobState.QUEUED, JobState.RUNNING)).values("subject")
-    for request in SearchRequest.objects.filter(state__in=(RequestState.READY, RequestState.RUNNING)).exclude(
-        pk__in=live
-    ):
+    idle = SearchRequest.objects.filter(state__in=(RequestState.READY, *states.AT_WORK)).exclude(pk__in=live)
+    missed = {
+        name for request in idle for name, _ in shards.listed(request) if request.state == RequestState.INCOMPLETE
+    }
+    back = shards.answering(missed - {MAIN}) | {MAIN}
+    for request in idle:
+        if request.state == RequestState.INCOMPLETE and not _worth_resuming(request, back):
+            continue
         if Job.objects.filter(kind=SEARCH, subject=request.pk, state=JobState.FAILED).count() >= _MOST_JOBS:
-            if request.state == RequestState.RUNNING:
+            if request.state in states.AT_WORK:
                 _end(request, RequestState.FAILED, "interrupted", "The search was interrupted too often.")
             continue
         jobs.enqueue(kind=SEARCH, subject=request.pk)
@@ -128,16 +141,20 @@ def resume() -> int:
     return found
 
 
+def _worth_resuming(request: SearchRequest, answering: set[str]) -> bool:
+    late = request.expires_at is not None and request.expires_at <= timezone.now()
+    return late or {name for name, _ in shards.listed(request)} <= answering
+
+
 def seal_overdue() -> int:
-    """Seals the results of emergencies whose deadline passed without an approval; returns how many."""
-    with database.connect("app") as own:
-        return client.seal_overdue(own)
+    """Seals the results of emergencies whose deadline passed without an approval; returns how many, by all servers' count."""
+    return sum(shards.everywhere(client.seal_overdue))
 
 
 def _stopped(row: Job, by: User | None) -> None:
     """A fault ended the job, so it ends the search. One that was interrupted too often is for `resume`."""
     if row.state == JobState.FAILED and row.attempts < jobs.MAX_ATTEMPTS:
-        request = SearchRequest.objects.filter(pk=row.subject, state=RequestState.RUNNING).first()
+        request = SearchRequest.objects.filter(pk=row.subject, state__in=states.AT_WORK).first()
         if request is not None:
             _end(request, RequestState.FAILED, "fault", row.problem)
 
@@ -157,7 +174,7 @@ def _start(request: SearchRequest) -> bool:
         if locked.state == RequestState.READY:
             states.move(locked, RequestState.RUNNING)
             locked.save()
-        if locked.state != RequestState.RUNNING:
+        if locked.state not in states.AT_WORK:
             return False
     gone = lapsed(locked) if locked.intent is None else []
     if gone:
@@ -166,22 +183,33 @@ def _start(request: SearchRequest) -> bool:
 
 
 def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connection) -> None:
-    running.progress(0, _STAGES, "filing the intent")
-    intent = _intent(request)
-    running.progress(1, _STAGES, "waiting for the intent's receipt")
-    trail.wait(own, intent, covered=True, alive=running.check)
-    _verify(own, intent, request, running.check)
-    if (wrong := trail.wrong_proof(own, request.id, request.params)) is not None:
-        raise _CannotRun("approval_proof", f"The proof of an approval of this search is wrong: {wrong}.")
-    running.progress(2, _STAGES, "reading the face")
-    bound = _bound(request, intent, own)
-    running.progress(3, _STAGES, "waiting for the bound entry")
-    trail.wait(own, bound, covered=False, alive=running.check)
-    running.progress(4, _STAGES, "searching")
-    result = _result(request, bound, own)
-    running.progress(5, _STAGES, "waiting for the result's receipt")
-    trail.wait(own, result, covered=True, alive=running.check)
-    _verify(own, result, request, running.check)
+    """Step by step in all servers of the gallery: none takes the next before all have taken the one before."""
+    with shards.opened(request, own) as servers:
+        running.progress(0, _STAGES, "filing the intent")
+        intents = _intents(request, servers)
+        running.progress(1, _STAGES, "waiting for the intent's receipt")
+        for server in servers:
+            with server.speaking():
+                trail.wait(server.connection, intents[server.name], covered=True, alive=running.check)
+                _verify(server, intents[server.name], request, running.check)
+                if (wrong := trail.wrong_proof(server.connection, request.id, request.params)) is not None:
+                    raise _CannotRun("approval_proof", f"The proof of an approval of this search is wrong: {wrong}.")
+        running.progress(2, _STAGES, "reading the face")
+        bound = _bound_all(request, servers, intents, running)
+        running.progress(4, _STAGES, "searching")
+        results: dict[str, uuid.UUID] = {}
+        for server in servers:
+            with server.speaking():
+                results[server.name] = _result(request, bound[server.name], server)
+        # Nothing opens with it any more.
+        keystore.destroy(claim_record(request.id))
+        running.progress(5, _STAGES, "waiting for the result's receipt")
+        for server in servers:
+            with server.speaking():
+                trail.wait(server.connection, results[server.name], covered=True, alive=running.check)
+                _verify(server, results[server.name], request, running.check)
+        if request.shards:
+            shards.merge_in_logs(servers, request, results, running.check)
     with transaction.atomic():
         locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         states.move(locked, RequestState.DONE)
@@ -189,6 +217,38 @@ def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connecti
         locked.save()
     keystore.destroy(claim_record(request.id))
     running.progress(_STAGES, _STAGES, "done")
+
+
+def _intents(request: SearchRequest, servers: Sequence[Server]) -> dict[str, uuid.UUID]:
+    """The intent's entry in each server's log."""
+    main, *others = servers
+    found = {main.name: _intent(request)}
+    body = storage.entry_body(main.connection, found[main.name])
+    for server in others:
+        with server.speaking():
+            found[server.name] = shards.file_intent(server, request, body)
+    return found
+
+
+def _bound_all(
+    request: SearchRequest, servers: Sequence[Server], intents: Mapping[str, uuid.UUID], running: jobs.RunningJob
+) -> dict[str, uuid.UUID]:
+    """The bound entries, when they are in the tree. The face is read once, if it has to be read at all."""
+    probe = cache(lambda: _embedding(request))
+    found: dict[str, uuid.UUID] = {}
+    for server in servers:
+        with server.speaking():
+            found[server.name] = _bound(request, intents[server.name], server.connection, probe)
+    running.progress(3, _STAGES, "waiting for the bound entry")
+    for server in servers:
+        with server.speaking():
+            trail.wait(server.connection, found[server.name], covered=False, alive=running.check)
+            searched = trail.find(server.connection, request.id, "search:result:stored", bound=str(found[server.name]))
+            if request.shards and searched is None:
+                entry = trail.find(server.connection, request.id, "search:probe:bound")
+                assert entry is not None, "it was waited for"
+                shards.check_bound(server, request, entry, probe(), _claim_secret(request))
+    return found
 
 
 def _intent(request: SearchRequest) -> uuid.UUID:
@@ -210,19 +270,21 @@ def _intent(request: SearchRequest) -> uuid.UUID:
         return locked.intent
 
 
-def _verify(own: psycopg.Connection, entry: uuid.UUID, request: SearchRequest, alive: Callable[[], None]) -> None:
-    """Checks the entry's receipt with the signer's public key: the database cannot.
+def _verify(server: Server, entry: uuid.UUID, request: SearchRequest, alive: Callable[[], None]) -> None:
+    """Checks the entry's receipt with the public key of the server's log: the database cannot. Witnesses cosign the main log.
 
     Raises LogSilent while no checkpoint over the entry verifies: anybody with the signer's password could record one.
     """
+    own = server.connection
     body = storage.entry_body(own, entry)
     end = time.monotonic() + settings.GLASSCASE_LOG_WAIT_SECONDS
     while True:
         try:
-            storage.receipt(own, entry).verify(body, verifier_keys.published())
+            keys = server.keys()
+            storage.receipt(own, entry, keys, signed_only=not server.is_main).verify(body, keys)
             break
         except storage.NotCovered as missing:
-            if time.monotonic() > end and _verified_without_witnesses(own, entry, request, body):
+            if time.monotonic() > end and server.is_main and _verified_without_witnesses(own, entry, request, body):
                 break
             if time.monotonic() > end:
                 raise trail.LogSilent(
@@ -253,10 +315,12 @@ def _verified_without_witnesses(own: psycopg.Connection, entry: uuid.UUID, reque
     return True
 
 
-def _bound(request: SearchRequest, intent: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
+def _bound(
+    request: SearchRequest, intent: uuid.UUID, own: psycopg.Connection, probe: Callable[[], np.ndarray]
+) -> uuid.UUID:
     found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
     if found is None:
-        entry = client.bind(own, intent=intent, probe=_embedding(request), claim_secret=_claim_secret(request))
+        entry = client.bind(own, intent=intent, probe=probe(), claim_secret=_claim_secret(request))
         found = trail.find(own, request.id, "search:probe:bound", intent=str(intent))
         assert found is not None, f"bound as {entry}"
     deadline = found.fields.get("deadline")
@@ -301,22 +365,40 @@ def _embedding(request: SearchRequest) -> np.ndarray:
         raise _CannotRun("probe", "The chosen face is not kept any more. Make a new request.") from problem
 
 
-def _result(request: SearchRequest, bound: uuid.UUID, own: psycopg.Connection) -> uuid.UUID:
-    found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
+def _result(request: SearchRequest, bound: uuid.UUID, server: Server) -> uuid.UUID:
+    found = trail.find(server.connection, request.id, "search:result:stored", bound=str(bound))
     if found is None:
-        client.execute(own, request.id, _claim_secret(request))
-        found = trail.find(own, request.id, "search:result:stored", bound=str(bound))
+        client.execute(server.connection, request.id, _claim_secret(request))
+        found = trail.find(server.connection, request.id, "search:result:stored", bound=str(bound))
     assert found is not None, "execute writes the entry or refuses"
-    # Nothing opens with it any more.
-    keystore.destroy(claim_record(request.id))
     return found.id
+
+
+def _incomplete(request: SearchRequest, trouble: shards.ServerTrouble) -> None:
+    """A server has not done its part: the search waits for it, until it expires, and its log says so once for each reason."""
+    late = request.expires_at is not None and request.expires_at <= timezone.now()
+    if late:
+        _end(request, RequestState.EXPIRED, trouble.reason, f"{trouble.sentence} The search was not completed in time.")
+        return
+    with transaction.atomic():
+        locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
+        if locked.state not in states.AT_WORK or (locked.state, locked.problem) == (
+            RequestState.INCOMPLETE,
+            trouble.sentence,
+        ):
+            return
+        if locked.state == RequestState.RUNNING:
+            states.move(locked, RequestState.INCOMPLETE)
+        locked.problem = trouble.sentence[:500]
+        locked.save()
+        journal.record("search:request:incomplete", request=locked.id, shard=trouble.name, reason=_code(trouble.reason))
 
 
 def _end(request: SearchRequest, to: RequestState, reason: str, sentence: str) -> None:
     """Ends a running search with its sentence, and says so in the log."""
     with transaction.atomic():
         locked = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
-        if locked.state != RequestState.RUNNING:
+        if locked.state not in states.AT_WORK:
             return
         if to == RequestState.EXPIRED:
             journal.record("search:request:expired", request=locked.id)

@@ -9,9 +9,11 @@ until they have decided or the review is over: so the second decision owes nothi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,10 +26,12 @@ from core.exceptions import Conflict, NotAllowed, NotFound, Unavailable
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import permissions, photos, sealed, states, trail
+from core.shard_file import MAIN
+from search import permissions, photos, sealed, shards, states, trail
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
 from search.models import CandidateReading, EnrolledPhoto, RequestState, SearchRequest
+from search.shards import Server
 
 RECEIPTS: Final = {
     "intent": "search:intent:filed",
@@ -37,6 +41,7 @@ RECEIPTS: Final = {
 SITTING: Final = timedelta(hours=12)
 """How long a decision may rest on one reading; its photos open for ten minutes."""
 _EXAMINERS: Final = 2
+_COMPARISONS: Final = ("same", "same_except_expunged", "different")
 _SHOWN: Final = "reading"
 
 
@@ -84,7 +89,7 @@ class Reading:
 class ReceiptFile:
     """The receipt of one entry of a search (`.tlog-proof`), and the entry it proves, as files."""
 
-    kind: str  # intent, bound, result
+    kind: str  # intent, bound, result; of another server <name>-intent and so on
     entry: uuid.UUID
     receipt: bytes
     body: bytes
@@ -115,32 +120,41 @@ def open_candidates(*, by: User, request: SearchRequest) -> Reading:
         raise Conflict("The result is sealed: no approval of the emergency search was filed in time.")
     view, found = opened(by=by, request=request, permission=Permission.REVIEW_CANDIDATES)
     blind = reads_blind(by, request)
-    listed = [[str(c.template), c.score_milli] for c in found.candidates]
+    listed = _listed(found)
+    parts = {name: {"candidates": _listed(part), "salt": part.salt.hex()} for name, part in found.parts}
     CandidateReading.objects.create(
         view=view,
         request=request,
         reader=by,
         blind=blind,
         at=timezone.now(),
-        sealed=sealed.seal(request, _SHOWN, {"candidates": listed, "salt": found.salt.hex()}),
+        sealed=sealed.seal(
+            request, _SHOWN, {"candidates": listed, "salt": found.salt.hex(), **({"parts": parts} if parts else {})}
+        ),
     )
     return Reading(view, request, _shown_rows(view, listed, blind), blind)
 
 
-def opened(*, by: User, request: SearchRequest, permission: Permission) -> tuple[uuid.UUID, client.Candidates]:
-    """Files the entry of a reading and opens the list with it. The caller has asked who may.
+def _listed(found: client.Candidates) -> list[list[Any]]:
+    return [[str(one.template), one.score_milli] for one in found.candidates]
 
-    Raises Unavailable while the log does not take the entry, Conflict when the gate refuses.
+
+def opened(*, by: User, request: SearchRequest, permission: Permission) -> tuple[uuid.UUID, client.Candidates]:
+    """Files the entry of a reading and opens the list with it, in every server of the gallery. The caller has asked who may.
+
+    Raises Unavailable while a log does not take the entry or a server does not answer, Conflict when the gate refuses.
     """
-    view = journal.record_reading(
-        "search:candidates:viewed", request=request.id, viewer=by.id, **signature(by, permission)
-    )
-    with database.connect("app") as own, gate_sentences():
-        try:
-            trail.wait(own, view, covered=False)
-        except trail.LogSilent as silent:
-            raise Unavailable("The log does not answer, so nothing is shown. Try again in a minute.") from silent
-        return view, client.candidates(own, view, journal.reading_secret(view))
+    try:
+        with database.connect("app") as own, shards.opened(request, own) as servers, gate_sentences():
+            fields = {"request": request.id, "viewer": by.id, **signature(by, permission)}
+            view = journal.record_reading("search:candidates:viewed", **fields)
+            secret = journal.reading_secret(view)
+            shards.file_reading(servers, view, claim=hashlib.sha256(secret).hexdigest(), **fields)
+            return view, shards.read(servers, request, view, secret)
+    except trail.LogSilent as silent:
+        raise Unavailable("The log does not answer, so nothing is shown. Try again in a minute.") from silent
+    except shards.ServerTrouble as trouble:
+        raise Unavailable(f"{trouble.sentence} A part of a result is never shown. Try again later.") from trouble
 
 
 def reads_blind(by: User, request: SearchRequest) -> bool:
@@ -166,7 +180,7 @@ def again(*, by: User, reading: CandidateReading) -> Reading:
 
 def shown(reading: CandidateReading) -> dict[str, Any]:
     """The sealed list of a reading, best first: `candidates` as [template, score in steps of 10^-3], and the `salt` that
-    opens the result entry's commitment to it. Raises NotFound after erasure."""
+    opens the result entry's commitment to it; of several servers the same of each in `parts`. Raises NotFound after erasure."""
     found: dict[str, Any] = sealed.unseal(reading.request, _SHOWN, reading.sealed)
     return found
 
@@ -205,21 +219,33 @@ def crop(*, by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:
 
 
 def receipts(*, by: User, request: SearchRequest) -> list[ReceiptFile]:
-    """The receipts of intent, bound and result entry, as far as the signed log has them. Raises NotAllowed."""
+    """The receipts of intent, bound and result entry, as far as the signed log has them. Raises NotAllowed.
+
+    Of a gallery that is spread over several servers also those of each other server that answers, by its name.
+    """
     permissions.check_can_see_request(by, request)
-    found = []
-    session = database.session()
-    said = {entry.type: entry for entry in trail.entries(session, request.id)}
+    found = list(_receipts(request, Server(MAIN, request.edition or 0, database.session())))
+    for name, edition in shards.listed(request):
+        if name != MAIN:
+            with contextlib.suppress(shards.ServerTrouble), shards.reach(name) as connection:
+                found += _receipts(request, Server(name, edition, connection))
+    return found
+
+
+def _receipts(request: SearchRequest, server: Server) -> Iterator[ReceiptFile]:
+    said = {entry.type: entry for entry in trail.entries(server.connection, request.id)}
     for kind, type_ in RECEIPTS.items():
         entry = said.get(type_)
         if entry is None or entry.covered_at is None:
             continue
         try:
-            receipt = storage.receipt(session, entry.id).encode()
+            receipt = storage.receipt(
+                server.connection, entry.id, server.keys(), signed_only=not server.is_main
+            ).encode()
         except storage.NotCovered:  # signed, and not yet cosigned
             continue
-        found.append(ReceiptFile(kind, entry.id, receipt, storage.entry_body(session, entry.id)))
-    return found
+        named = kind if server.is_main else f"{server.name}-{kind}"
+        yield ReceiptFile(named, entry.id, receipt, storage.entry_body(server.connection, entry.id))
 
 
 def download_receipt(*, by: User, request: SearchRequest, kind: str) -> ReceiptFile:
@@ -250,15 +276,27 @@ def replay(*, by: User, request: SearchRequest, approver: User, secret: str) -> 
     permissions.check_can_replay(approver, request)
     permissions.check_can_see_request(by, request)
     text = approvers.normalise(secret)
-    with database.connect("app") as own, gate_sentences():
-        before = {entry.id for entry in trail.entries(own, request.id)}
+    try:
+        with database.connect("app") as own, shards.opened(request, own) as servers, gate_sentences():
+            # The main server last: its entry stands for all.
+            found = [_replayed(server, request, approver, text) for server in (*servers[1:], servers[0])]
+    except shards.ServerTrouble as trouble:
+        raise Unavailable(f"{trouble.sentence} Replay the search again later.") from trouble
+    worst = max((one.comparison for one in found), key=_COMPARISONS.index)
+    return Replay(found[-1].entry, worst, sum(one.expunged for one in found), sum(one.near_threshold for one in found))
+
+
+def _replayed(server: Server, request: SearchRequest, approver: User, secret: str) -> Replay:
+    wanted = params.replay(request=request.id)
+    with server.speaking():
+        before = {entry.id for entry in trail.entries(server.connection, request.id)}
         proposal = client.propose(
-            own, act="gate:replay", params=params.replay(request=request.id), approver=approver.id, secret=text
+            server.connection, act="gate:replay", params=wanted, approver=approver.id, secret=secret
         )
-        client.replay(own, request.id, proposal)
+        client.replay(server.connection, request.id, proposal)
         made = [
             entry
-            for entry in trail.entries(own, request.id)
+            for entry in trail.entries(server.connection, request.id)
             if entry.id not in before and entry.type == "search:result:replayed"
         ]
     if not made:
@@ -275,7 +313,8 @@ def _half(by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:
             raise NotFound("There is no such reading.") from None
         if entry.get("type") != "search:candidates:viewed" or entry.get("viewer") != str(by.id):
             raise NotAllowed("This reading belongs to somebody else. Open the candidates yourself.")
-        return client.photo_key(own, view, journal.reading_secret(view), template)
+    with shards.holding(template) as holder, gate_sentences():
+        return client.photo_key(holder, view, journal.reading_secret(view), template)
 
 
 def _info(photo: EnrolledPhoto | None) -> EnrolledInfo | None:

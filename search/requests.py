@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any, Final, NoReturn
@@ -25,7 +26,8 @@ from core.exceptions import GlasscaseError, Invalid, NotAllowed, NotFound
 from core.models import User
 from core.permissions import has, signature
 from core.person_roles import Permission
-from search import intake, permissions, sealed, states
+from core.shard_file import MAIN
+from search import intake, permissions, sealed, shards, states
 from search.exceptions import StateConflict, gate_sentences, refused
 from search.gate import client, params
 from search.gathering import Gathered, RequestFields, find_case, find_gallery, gather, stored
@@ -106,6 +108,11 @@ def withdraw(*, by: User, request: SearchRequest) -> SearchRequest:
         raise StateConflict(states.said(request.state))
     with database.connect("app") as own, gate_sentences():
         client.withdraw(own, request.id, by.id)
+    # What the main server does not run is complete nowhere: a shard that does not answer, or has run it, changes nothing.
+    for name, _ in shards.listed(request):
+        if name != MAIN:
+            with suppress(shards.ServerTrouble, client.GateRefused), shards.reach(name) as connection:
+                client.withdraw(connection, request.id, by.id)
     return finish(request, RequestState.WITHDRAWN)
 
 
@@ -208,6 +215,7 @@ def fix(request: SearchRequest, gathered: Gathered) -> None:
     request.emergency = fields.emergency
     request.edition, request.face_model = gathered.edition.edition, gathered.edition.model
     request.sub_gallery = fields.sub_gallery
+    request.shards = gathered.shards
     request.threshold, request.k = facts.threshold_micro, facts.k
     # Whole milliseconds: the entry and the row say the same.
     request.expires_at = (facts.now + timedelta(hours=hours)).replace(microsecond=0)
@@ -239,6 +247,7 @@ def intent_fields(request: SearchRequest) -> dict[str, Any]:
         "emergency": request.emergency,
         "claim": request.claim,
         "expires": round(request.expires_at.timestamp() * 1000),
+        **({"shards": request.shards} if request.shards else {}),
     }
 
 

@@ -40,10 +40,18 @@ TRANSITIONS: Final[Mapping[RequestState, Mapping[RequestState, str]]] = MappingP
         },
         _S.RUNNING: {
             _S.DONE: "result in the signed log",
+            _S.INCOMPLETE: "a server that holds a part of the gallery has not given its result",
             _S.REFUSED: "refused by the gate",
             _S.FAILED: "could not be run",
             _S.WITHDRAWN: "withdrawn",
             _S.EXPIRED: "not used in time",
+        },
+        _S.INCOMPLETE: {
+            _S.DONE: "every server has its result in its signed log",
+            _S.REFUSED: "refused by the gate",
+            _S.FAILED: "could not be run",
+            _S.WITHDRAWN: "withdrawn",
+            _S.EXPIRED: "not completed in time",
         },
         _S.DONE: {},
         _S.REFUSED: {},
@@ -58,6 +66,9 @@ FINAL: Final = frozenset(state for state, following in TRANSITIONS.items() if no
 WAITING: Final = frozenset({_S.HELD, _S.AWAITING_APPROVAL, _S.READY})
 """Submitted and not taken by a worker yet: what may expire before anything ran."""
 
+AT_WORK: Final = frozenset({_S.RUNNING, _S.INCOMPLETE})
+"""Taken by a worker; what of it is in the log stays there."""
+
 _SAID: Final[Mapping[RequestState, str]] = MappingProxyType(
     {
         _S.DRAFT: "This request has not been submitted yet.",
@@ -65,6 +76,7 @@ _SAID: Final[Mapping[RequestState, str]] = MappingProxyType(
         _S.AWAITING_APPROVAL: "This request waits for an approval.",
         _S.READY: "This request waits for a worker.",
         _S.RUNNING: "This search is running.",
+        _S.INCOMPLETE: "This search is incomplete: a server that holds a part of the gallery has not given its result.",
         _S.DONE: "This request has been used. Every search needs its own request.",
         _S.REFUSED: "This request was refused. Make a new one.",
         _S.REJECTED: "This request was turned down. Make a new one.",

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from core import database
-from search import methods, states, trail
+from search import methods, shards, states, trail
 from search.models import RequestState, Review, ReviewState, SearchRequest
 from search.review_states import said as said_of
 
@@ -118,14 +118,28 @@ def _facts(request: SearchRequest, said: list[trail.Entry]) -> Iterable[Step]:
     result = _last(said, "search:result:stored")
     how = methods.sentence(result.fields) if result else ""
     yield _step("searched", "Gallery searched", result, result.at if result else None, how)
-    yield _step("result", "Result in the signed log", result, result.covered_at if result else None)
+    if request.shards:
+        merged = _last(said, shards.MERGED)
+        yield _step(
+            "result",
+            f"Results of all {len(request.shards)} servers in their signed logs",
+            merged,
+            merged.covered_at if merged else None,
+        )
+    else:
+        yield _step("result", "Result in the signed log", result, result.covered_at if result else None)
 
 
 def _approval(request: SearchRequest, approved: trail.Entry | None) -> Step:
     name = "Approved by another person"
     if approved is not None and request.decided_at is not None:
         return _step("approved", name, approved, approved.at)
-    ran_first = request.state in (RequestState.READY, RequestState.RUNNING, RequestState.DONE)
+    ran_first = request.state in (
+        RequestState.READY,
+        RequestState.RUNNING,
+        RequestState.INCOMPLETE,
+        RequestState.DONE,
+    )
     if ran_first and request.emergency:
         due = f" by {request.deadline_at:%d %B %Y %H:%M} UTC" if request.deadline_at else ""
         return Step("approved", name, Progress.LEFT_OUT, sentence=f"Emergency: the approval has to follow{due}.")

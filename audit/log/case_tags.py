@@ -11,6 +11,7 @@ import uuid
 from functools import lru_cache
 from typing import Final
 
+import psycopg
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -87,8 +88,13 @@ def is_announced() -> bool:
     digest, number = key_hash(), storage.origin(database.session()).number
     known = (database.database_name(), number, digest)
     if known not in _announced:
-        row = database.session().execute(_ANNOUNCED, [KEYED, digest, number, number]).fetchone()
-        if row is None:
+        if not is_in(database.session(), digest):
             return False
         _announced.add(known)
     return True
+
+
+def is_in(connection: psycopg.Connection, digest: str) -> bool:
+    """Whether the open log of this database has, or is about to take, the entry that announces the key with this hash."""
+    number = storage.origin(connection).number
+    return connection.execute(_ANNOUNCED, [KEYED, digest, number, number]).fetchone() is not None

@@ -18,6 +18,7 @@ from typing import Final
 from audit.log.events_of_galleries import EVENTS_OF_GALLERIES
 from audit.log.events_of_privacy import EVENTS_OF_PRIVACY
 from audit.log.events_of_reviews import EVENTS_OF_REVIEWS
+from audit.log.events_of_shards import EVENTS_OF_SHARDS
 from audit.log.events_of_witnesses import EVENTS_OF_WITNESSES
 
 VERSION: Final = 1
@@ -195,7 +196,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "A search was requested.",
                 f"{_REQUEST} edition=int emergency=bool law_pack=code faces=int",
-                f"threshold=int k=int sub_gallery=code {_TAG}",
+                f"threshold=int k=int sub_gallery=code shards=codes {_TAG}",
                 "case_number justification photo box original",
             ),
             _event(
@@ -250,7 +251,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
                 "app",
                 "The intent of a search was filed.",
                 f"{_REQUEST} edition=int model=hash threshold=int k=int emergency=bool claim=hash expires=int params=hash",
-                f"{_TAG} sub_gallery=code",
+                f"{_TAG} sub_gallery=code shards=codes",
                 commits="photo box case_number justification",
             ),
             _event(
@@ -307,6 +308,7 @@ REGISTRY: Final[Mapping[str, Event]] = MappingProxyType(
             ),
             _event("search:policy:viewed", "app", "The rules of a jurisdiction were read.", "law_pack=code"),
             *(_event(*said) for said in EVENTS_OF_GALLERIES),
+            *(_event(*said) for said in EVENTS_OF_SHARDS),
             # Face models and evaluations
             _event(
                 "model:licence:acknowledged",

@@ -25,8 +25,13 @@ def path() -> Path:
 
 def published() -> list[VerifierKey]:
     """The keys, newest last. Raises NoVerifierKey."""
+    return read(path())
+
+
+def read(place: Path) -> list[VerifierKey]:
+    """The keys in a file, newest last. Raises NoVerifierKey."""
     try:
-        lines = path().read_text(encoding="utf-8").split()
+        lines = place.read_text(encoding="utf-8").split()
     except FileNotFoundError:
         raise NoVerifierKey(
             "The log's public key is not here yet. Start the signer once, or copy its key file to GLASSCASE_LOG_VKEYS."

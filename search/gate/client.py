@@ -56,10 +56,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Candidates:
-    """The candidates of one reading, best first, and the salt that opens the result entry's commitment to the list."""
+    """The candidates of one reading, best first, and the salt that opens the result entry's commitment to the list.
+
+    Of several servers (search.shards): `parts` has what each of them gave, by name, and `salt` is empty.
+    """
 
     candidates: tuple[Candidate, ...]
     salt: bytes
+    parts: tuple[tuple[str, Candidates], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,11 @@ def answer(connection: psycopg.Connection, proposal: uuid.UUID) -> bool:
 def bind(connection: psycopg.Connection, *, intent: uuid.UUID, probe: np.ndarray, claim_secret: bytes) -> uuid.UUID:
     """Uses the request up and fixes its embedding (float32 (d,), unit norm); returns the id of the bound entry."""
     return uuid.UUID(str(_call(connection, "gate.bind", intent, HalfVector(probe).to_text(), claim_secret)))
+
+
+def bound_salt(connection: psycopg.Connection, request: uuid.UUID, claim_secret: bytes) -> bytes:
+    """What opens the commitment to the embedding that was bound, for who holds the claim."""
+    return bytes(_call(connection, "gate.bound_salt", request, claim_secret))
 
 
 def execute(connection: psycopg.Connection, request: uuid.UUID, claim_secret: bytes) -> None:
@@ -267,7 +276,19 @@ def exempt(connection: psycopg.Connection, gallery: uuid.UUID, purpose: str) -> 
     return found is not None
 
 
+def here(connection: psycopg.Connection) -> str:
+    """Which server this is: the name of a shard, or main."""
+    return str(_call(connection, "gate.here"))
+
+
 # The gallery behind the gate
+
+
+def spread_gallery(
+    connection: psycopg.Connection, *, gallery: uuid.UUID, shards: Sequence[str], proposal: uuid.UUID
+) -> None:
+    """Fixes over which servers a gallery is spread, before its first edition. Asked again it answers the same."""
+    _call(connection, "gate.spread_gallery", gallery, list(shards), proposal, cast="::text")
 
 
 def register_edition(

@@ -28,10 +28,18 @@ _SEARCH_FIELDS: Final = (
 def search(intent: Mapping[str, Any], *, photo: str, box: str) -> bytes:
     """The digest of a search's parameters (`gate.search_params`): the intent's fields and its commitments to photo and box.
 
-    The sub-gallery is among them where the intent names one.
+    The sub-gallery is among them where the intent names one. With `shards` (name:edition of each server) it is the same for
+    all of them: the list takes the place of the edition.
     """
     names = (*_SEARCH_FIELDS, "sub_gallery") if "sub_gallery" in intent else _SEARCH_FIELDS
-    return params_digest({**{name: intent[name] for name in names}, "photo": photo, "box": box})
+    values = {**{name: intent[name] for name in names}, "photo": photo, "box": box}
+    if not intent.get("shards"):
+        return params_digest(values)
+    return params_digest({"search": params_digest({**values, "edition": 0}).hex(), "shards": intent["shards"]})
+
+
+def spread_gallery(*, gallery: uuid.UUID, shards: Sequence[str]) -> dict[str, Any]:
+    return {"gallery": gallery, "shards": list(shards)}
 
 
 def register_edition(*, gallery: uuid.UUID, model: str, dimension: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import uuid
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -47,6 +48,8 @@ class Gallery(models.Model):
     description = models.CharField(max_length=500, blank=True)
     legal_basis = models.CharField(max_length=80)
     retention_days = models.PositiveIntegerField()
+    # Over which servers it is spread, "main" among them; empty: it is on the main one alone. The gates know it as well.
+    shards = ArrayField(models.CharField(max_length=31), default=list)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.RESTRICT, related_name="+")
     created_at = models.DateTimeField()
 
@@ -71,6 +74,8 @@ class Enrolment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="enrolments")
     edition = models.IntegerField()
+    # The server that has this edition: a shard's name, or empty for the main one. Editions are numbered by each server.
+    shard = models.CharField(max_length=31, blank=True)
     batch = models.IntegerField(null=True)
     face_model = models.ForeignKey(FaceModel, on_delete=models.RESTRICT)
     source = models.CharField(max_length=10, choices=Source, default=Source.PHOTOS)
@@ -137,6 +142,7 @@ class EnrolledPhoto(models.Model):
     template = models.UUIDField(primary_key=True, editable=False)
     gallery = models.ForeignKey(Gallery, on_delete=models.RESTRICT, related_name="photos")
     edition = models.IntegerField()
+    shard = models.CharField(max_length=31, blank=True)
     enrolment = models.ForeignKey(Enrolment, on_delete=models.RESTRICT, related_name="photos")
     person = models.UUIDField(db_index=True)
     person_ref = models.CharField(max_length=200)

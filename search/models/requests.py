@@ -21,6 +21,7 @@ class RequestState(models.TextChoices):
     AWAITING_APPROVAL = "awaiting_approval", "Waiting for approval"
     READY = "ready", "Ready to run"
     RUNNING = "running", "Running"
+    INCOMPLETE = "incomplete", "Incomplete: a server is missing"
     DONE = "done", "Result logged"
     REFUSED = "refused", "Refused"
     REJECTED = "rejected", "Turned down"
@@ -73,6 +74,8 @@ class SearchRequest(models.Model):
     claim = models.CharField(max_length=64, blank=True)
     expires_at = models.DateTimeField(null=True)
     params = models.CharField(max_length=64, blank=True)
+    # Of a gallery that is spread over several servers: each as name:edition, in the order of names. Else empty.
+    shards = ArrayField(models.CharField(max_length=80), default=list)
     intent = models.UUIDField(null=True)
     # Of an emergency that ran without approval: until when approval has to follow.
     deadline_at = models.DateTimeField(null=True)

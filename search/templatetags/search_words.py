@@ -33,6 +33,7 @@ _SHAPES: Final = {
     RequestState.AWAITING_APPROVAL: "warn",
     RequestState.READY: "warn",
     RequestState.RUNNING: "warn",
+    RequestState.INCOMPLETE: "warn",
     RequestState.DONE: "good",
     RequestState.REFUSED: "bad",
     RequestState.REJECTED: "bad",
