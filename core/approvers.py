@@ -10,15 +10,18 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 import psycopg
 from django.db import connection
 
-from core import database
+from core import database, shards
 from core.exceptions import Conflict, Invalid, Unavailable
 from core.models import User
 from core.permissions import check_can_hold_approval_secret
+from core.shards import Shard
 
 SECRET_BYTES: Final = 10  # 80 bits: nobody guesses them within five proposals a quarter of an hour
 SALT_BYTES: Final = 16
@@ -55,20 +58,29 @@ def enrol(user: User, contact: str) -> str:
         )
         raise Invalid(sentence, {"contact": [sentence]})
     text = base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode("ascii")
-    salt = secrets.token_bytes(SALT_BYTES)
-    digest = hashlib.sha256(salt + normalise(text).encode()).digest()
-    registrar("SELECT gate.enrol_approver(%s, %s, %s, %s)", user.id, salt, digest, contact)
+
+    def enrol_at(own: psycopg.Connection) -> None:
+        salt = secrets.token_bytes(SALT_BYTES)
+        digest = hashlib.sha256(salt + normalise(text).encode()).digest()
+        own.execute("SELECT gate.enrol_approver(%s, %s, %s, %s)", [user.id, salt, digest, contact])
+
+    with ExitStack() as opened:
+        # All are reached before the first is told: a secret that counts on some servers only would be of no use.
+        gates = [opened.enter_context(_registrar(shard)) for shard in (None, *shards.configured().values())]
+        for gate in gates:
+            with _sentences():
+                enrol_at(gate)
     return "-".join(text[start : start + _GROUP] for start in range(0, len(text), _GROUP))
 
 
 def revoke(user: User) -> None:
     """Void a person's approval secret. Raises Conflict when there is none."""
-    registrar("SELECT gate.revoke_approver(%s)", user.id)
+    in_every_gate("SELECT gate.revoke_approver(%s)", user.id)
 
 
 def unlock(user: User) -> None:
     """Let an approver who was locked after wrong or unanswered proposals approve again. Raises Conflict."""
-    registrar("SELECT gate.unlock_approver(%s)", user.id)
+    in_every_gate("SELECT gate.unlock_approver(%s)", user.id)
 
 
 def state(user: User) -> str:
@@ -78,11 +90,50 @@ def state(user: User) -> str:
         return str(cursor.fetchone()[0])
 
 
-def registrar(statement: str, *arguments: object) -> None:
-    """Run one statement as the registrar. Raises Conflict with the gate's sentence, Unavailable."""
+def in_every_gate(statement: str, *arguments: object) -> None:
+    """Run one statement as the registrar on the main server and then on every shard.
+
+    A gate that refuses does not keep the others from being told. Raises Conflict with the main gate's sentence, when no gate
+    had anything to do, and Unavailable naming the servers that were not told: repeat it then.
+    """
+    refused: list[Conflict] = []
+    away: list[str] = []
+    places: list[Shard | None] = [None, *shards.configured().values()]
+    for shard in places:
+        try:
+            with _registrar(shard) as own, _sentences():
+                own.execute(statement, list(arguments))
+        except Conflict as problem:
+            refused.append(problem)
+        except Unavailable:
+            if shard is None:
+                raise
+            away.append(shard.name)
+    if away:
+        raise Unavailable(
+            f"This is done, but not yet on the server {', '.join(away)}, which does not answer. Repeat it."
+        )
+    if len(refused) == len(places):
+        raise refused[0]
+
+
+@contextmanager
+def _registrar(shard: Shard | None) -> Iterator[psycopg.Connection]:
+    """A connection of the registrar to a shard, or to the main server. Raises Unavailable."""
     try:
-        with database.connect("registrar") as own:
-            own.execute(statement, list(arguments))
+        own = database.connect("registrar") if shard is None else shards.connect(shard, "registrar")
+    except (psycopg.OperationalError, OSError, shards.ShardMissing) as error:
+        where = "database" if shard is None else f"server {shard.name}"
+        raise Unavailable(f"The {where} does not answer, so nothing was changed. Try again in a minute.") from error
+    with own:
+        yield own
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """The gate's refusals as Conflict, a lost connection as Unavailable."""
+    try:
+        yield
     except psycopg.OperationalError as error:
         raise Unavailable("The database does not answer, so nothing was changed. Try again in a minute.") from error
     except psycopg.Error as error:

@@ -57,7 +57,7 @@ def enrol(user: User, fingerprint: str) -> OwnPasskey:
         raise Invalid(sentence, {"fingerprint": [sentence]})
     for passkey in of(user):
         if passkey.fingerprint.replace(" ", "") == typed:
-            approvers.registrar(
+            approvers.in_every_gate(
                 "SELECT gate.enrol_passkey(%s, %s, %s, %s)", user.id, passkey.credential, passkey.key, passkey.site
             )
             return passkey
@@ -66,4 +66,4 @@ def enrol(user: User, fingerprint: str) -> OwnPasskey:
 
 def revoke(user: User) -> None:
     """Void all of a person's passkeys for approvals. Raises Conflict when there is none, Unavailable."""
-    approvers.registrar("SELECT gate.revoke_passkeys(%s)", user.id)
+    approvers.in_every_gate("SELECT gate.revoke_passkeys(%s)", user.id)

@@ -8,10 +8,14 @@ killed process leaves is finished by `finish`.
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import psycopg
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -21,7 +25,7 @@ from core import database, key_backups, keystore
 from core.models import User
 from core.permissions import require, signature
 from core.person_roles import Permission
-from search import law, leads, sealed, states
+from search import law, leads, sealed, shards, states
 from search.exceptions import StateConflict, gate_sentences
 from search.gate import client, params
 from search.gate.client import GateRefused
@@ -52,10 +56,30 @@ def erase(*, by: User | None, request: SearchRequest, approver: User, secret: st
     first = propose(by=by, act="gate:erase_search", params=gate, approver=approver, secret=secret)
     record = params.erase(record=request.id)
     second = propose(by=by, act="vault:erase", params=record, approver=approver, secret=secret)
+    with ExitStack() as opened:
+        there = [opened.enter_context(shards.place(name)) for name in shards.others_of(request)]
+        proposals = [
+            propose(by=by, act="gate:erase_search", params=gate, approver=approver, secret=secret, at=at)
+            for at in there
+        ]
+        _erase_everything(by, request, first, second, list(zip(there, proposals, strict=True)))
+    _destroy(request)
+
+
+def _erase_everything(
+    by: User | None,
+    request: SearchRequest,
+    first: uuid.UUID,
+    second: uuid.UUID,
+    there: Sequence[tuple[psycopg.Connection, uuid.UUID]],
+) -> None:
+    """The main gate knows the holds, so it is asked first; what it did is committed when every shard has done the same."""
     with transaction.atomic(durable=True), gate_sentences():
         request = SearchRequest.objects.select_for_update(of=("self",)).get(pk=request.pk)
         client.erase_search(database.session(), request.id, first)
         client.erase_record(database.session(), request.id, second)
+        for at, proposal in there:
+            client.erase_search(at, request.id, proposal)
         request.sealed, request.fingerprint, request.problem = b"", [], ""
         request.save()
         request.attachments.update(name="")
@@ -66,7 +90,6 @@ def erase(*, by: User | None, request: SearchRequest, approver: User, secret: st
             backups_until=key_backups.gone_by(),
             **signature(by, Permission.DECIDE_HOLDS),
         )
-    _destroy(request)
 
 
 def erase_due() -> int:
@@ -96,12 +119,18 @@ def _erase_photo(request: SearchRequest, reason: str) -> bool:
     try:
         with transaction.atomic(durable=True):
             client.erase_due(database.session(), request.id)
+            for name in shards.others_of(request):
+                with shards.reach(name) as there:
+                    client.erase_due(there, request.id)
             journal.record(
                 "search:photo:erased", request=request.id, reason=reason, backups_until=key_backups.gone_by()
             )
     except GateRefused as refused:
         # Under a hold, or the gate's own deadline is later: it is asked again the next time.
         _log.info("search is not erased", request=str(request.id), rule=refused.rule)
+        return False
+    except shards.ServerTrouble as trouble:
+        _log.warning("search is not erased", request=str(request.id), shard=trouble.name, reason=trouble.reason)
         return False
     keystore.destroy(sealed.photo_record(request))
     _unlink(*photos)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.utils import timezone
@@ -19,7 +20,8 @@ from core.exceptions import Conflict, Invalid, NotFound
 from core.models import Agency, User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import face_models, permissions
+from core.shard_file import MAIN
+from search import face_models, permissions, shards
 from search.exceptions import gate_sentences
 from search.gate import client, params
 from search.models import EnrolledPhoto, FaceModel, Gallery
@@ -93,16 +95,54 @@ def register_edition(*, by: User | None, gallery: Gallery, face_model: FaceModel
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
     face_models.check_licence(face_model)
-    wanted = params.register_edition(gallery=gallery.id, model=face_model.hash, dimension=face_model.dimension)
-    proposal = propose(by=by, act="gallery:register_edition", params=wanted, approver=approver, secret=secret)
-    with gate_sentences():
-        return client.register_edition(
-            database.session(),
-            gallery=gallery.id,
-            model=face_model.hash,
-            dimension=face_model.dimension,
-            proposal=proposal,
+    asked: dict[str, Any] = {"gallery": gallery.id, "model": face_model.hash, "dimension": face_model.dimension}
+
+    def register(at: psycopg.Connection) -> int:
+        proposal = propose(
+            by=by,
+            act="gallery:register_edition",
+            params=params.register_edition(**asked),
+            approver=approver,
+            secret=secret,
+            at=at,
         )
+        with gate_sentences():
+            return client.register_edition(at, proposal=proposal, **asked)
+
+    for name in shards.others(gallery):
+        with shards.place(name) as at:
+            if all(one.model != face_model.hash for one in client.editions(at, gallery.id)):
+                register(at)
+    return register(database.session())
+
+
+def spread(*, by: User | None, gallery: Gallery, over: Sequence[str], approver: User, secret: str) -> Gallery:
+    """Fix over which servers a gallery is spread, before its first edition and for good. `over` are names of shards.
+
+    The gate of each server keeps the list and runs no search that names another one. Raises NotAllowed, Invalid, Conflict,
+    Unavailable when a shard does not answer; to be repeated then.
+    """
+    permissions.check_can_keep_galleries(by, gallery.agency_id)
+    unknown = sorted(set(over) - set(shards.configured()))
+    if unknown or not over:
+        sentence = f"There is no shard {', '.join(unknown)}. Make it with `manage.py add_shard`." if unknown else ""
+        raise Invalid(sentence or "Name at least one shard.", {"over": [sentence or "Name at least one shard."]})
+    wanted = sorted({MAIN, *over})
+    for name in (*(one for one in wanted if one != MAIN), MAIN):
+        with shards.place(name) as at:
+            proposal = propose(
+                by=by,
+                act="gate:spread_gallery",
+                params=params.spread_gallery(gallery=gallery.id, shards=wanted),
+                approver=approver,
+                secret=secret,
+                at=at,
+            )
+            with gate_sentences():
+                client.spread_gallery(at, gallery=gallery.id, shards=wanted, proposal=proposal)
+    gallery.shards = wanted
+    gallery.save(update_fields=["shards"])
+    return gallery
 
 
 def switch_edition(
@@ -116,6 +156,10 @@ def switch_edition(
     permissions.check_can_keep_galleries(by, gallery.agency_id)
     if all(edition != one.edition for one in editions(gallery)):
         raise NotFound("This gallery has no such edition.")
+    if gallery.shards:
+        raise Conflict(
+            "This gallery is spread over several servers and stays under its face model. Make a new gallery for another one."
+        )
     really = people_missing(gallery, edition)
     if really != missing:
         raise Conflict(

@@ -13,6 +13,7 @@ from audit.fairness.wording import one_in
 from audit.models import Evaluation
 from core import database
 from core.exceptions import NotFound
+from search import shards
 from search.gate import client
 from search.models import SearchRequest
 
@@ -101,16 +102,24 @@ def of(request: SearchRequest, templates: int | None = None) -> Measured | None:
 
 
 def gallery_size(request: SearchRequest) -> int | None:
-    """Templates in what a search looks through now, edition or sub-gallery; None before one was chosen."""
-    if request.gallery_id is None:
+    """Templates in what a search looks through now, edition or sub-gallery, on all its servers; None before one was chosen, or where
+    one is away."""
+    if request.gallery_id is None or request.edition is None:
         return None
-    with database.connect("app") as own:
-        if request.sub_gallery:
-            parts = (one for one in client.sub_galleries(own) if one.edition == request.edition)
-            return next((one.templates for one in parts if one.name == request.sub_gallery), None)
-        return next(
-            (one.templates for one in client.editions(own, request.gallery_id) if one.edition == request.edition), None
-        )
+    try:
+        with database.connect("app") as own, shards.opened(request, own) as servers:
+            sizes = [_size(request, server) for server in servers]
+    except shards.ServerTrouble:
+        return None
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _size(request: SearchRequest, server: shards.Server) -> int | None:
+    if request.sub_gallery:
+        parts = (one for one in client.sub_galleries(server.connection) if one.edition == server.edition)
+        return next((one.templates for one in parts if one.name == request.sub_gallery), None)
+    found = client.editions(server.connection, request.gallery_id)
+    return next((one.templates for one in found if one.edition == server.edition), None)
 
 
 def _words(name: str, rate: Mapping[str, Any], templates: int | None) -> CohortRate:

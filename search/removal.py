@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
+import psycopg
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -17,7 +19,7 @@ from core.exceptions import Invalid, NotFound
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import permissions, photos
+from search import permissions, photos, shards
 from search.exceptions import gate_sentences
 from search.gate import client, params
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem, Gallery
@@ -41,23 +43,25 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
     wanted = set(templates)
     if not wanted:
         raise Invalid("Name at least one photo.", {"templates": ["Name at least one photo."]})
-    by_edition: dict[int, list[uuid.UUID]] = defaultdict(list)
-    for template, edition in gallery.photos.filter(template__in=wanted, removed_at=None).values_list(
-        "template", "edition"
+    by_edition: dict[tuple[str, int], list[uuid.UUID]] = defaultdict(list)
+    for template, shard, edition in gallery.photos.filter(template__in=wanted, removed_at=None).values_list(
+        "template", "shard", "edition"
     ):
-        by_edition[edition].append(template)
+        by_edition[shard, edition].append(template)
     if sum(map(len, by_edition.values())) < len(wanted):
         raise NotFound("One of these photos is not enrolled in this gallery.")
-    for template, edition in _same_photos(gallery, wanted):
-        by_edition[edition].append(template)
-    for edition, chosen in sorted(by_edition.items()):
+    if not gallery.shards:
+        for template, edition in _same_photos(gallery, wanted):
+            by_edition["", edition].append(template)
+    for (shard, edition), chosen in sorted(by_edition.items()):
         act = params.remove(edition=edition, templates=chosen)
-        proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret)
-        with transaction.atomic(durable=True), gate_sentences():
-            _lock_runs(gallery)
-            gone = [*chosen, *_keep_out_of_reembeddings(chosen)]
-            client.remove(database.session(), edition=edition, templates=chosen, proposal=proposal)
-            EnrolledPhoto.objects.filter(template__in=gone).update(removed_at=timezone.now())
+        with _at(shard) as at:
+            proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret, at=at)
+            with transaction.atomic(durable=True), gate_sentences():
+                _lock_runs(gallery)
+                gone = [*chosen, *_keep_out_of_reembeddings(chosen)]
+                client.remove(at, edition=edition, templates=chosen, proposal=proposal)
+                EnrolledPhoto.objects.filter(template__in=gone).update(removed_at=timezone.now())
     return _erase(Q(gallery=gallery), by, REMOVED)
 
 
@@ -74,18 +78,29 @@ def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str, 
     if gallery is None:
         raise NotFound("Nobody with this id is enrolled.")
     permissions.check_can_keep_galleries(by, gallery.agency_id)
-    proposal = propose(
-        by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret
-    )
-    with transaction.atomic(durable=True), gate_sentences():
-        # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
-        if first is not None:
-            _forget(Q(enrolment__gallery=gallery, person_ref=first.person_ref), EXPUNGED)
-            _keep_out_of_imports(gallery, person)
-        gone = client.expunge(database.session(), person=person, proposal=proposal)
-        enrolled.update(removed_at=timezone.now())
+    with _at(shards.of_person(gallery, person)) as at:
+        proposal = propose(
+            by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret, at=at
+        )
+        with transaction.atomic(durable=True), gate_sentences():
+            # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
+            if first is not None:
+                _forget(Q(enrolment__gallery=gallery, person_ref=first.person_ref), EXPUNGED)
+                _keep_out_of_imports(gallery, person)
+            gone = client.expunge(at, person=person, proposal=proposal)
+            enrolled.update(removed_at=timezone.now())
     _erase(Q(person=person), by, EXPUNGED)
     return gone
+
+
+@contextmanager
+def _at(shard: str) -> Iterator[psycopg.Connection]:
+    """The server that holds the templates: a shard, or the main one on Django's own connection."""
+    if not shard:
+        yield database.session()
+        return
+    with shards.place(shard) as connection:
+        yield connection
 
 
 def finish_erasures() -> int:

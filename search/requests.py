@@ -26,7 +26,6 @@ from core.exceptions import GlasscaseError, Invalid, NotAllowed, NotFound
 from core.models import User
 from core.permissions import has, signature
 from core.person_roles import Permission
-from core.shard_file import MAIN
 from search import intake, permissions, sealed, shards, states
 from search.exceptions import StateConflict, gate_sentences, refused
 from search.gate import client, params
@@ -109,10 +108,9 @@ def withdraw(*, by: User, request: SearchRequest) -> SearchRequest:
     with database.connect("app") as own, gate_sentences():
         client.withdraw(own, request.id, by.id)
     # What the main server does not run is complete nowhere: a shard that does not answer, or has run it, changes nothing.
-    for name, _ in shards.listed(request):
-        if name != MAIN:
-            with suppress(shards.ServerTrouble, client.GateRefused), shards.reach(name) as connection:
-                client.withdraw(connection, request.id, by.id)
+    for name in shards.others_of(request):
+        with suppress(shards.ServerTrouble, client.GateRefused), shards.reach(name) as connection:
+            client.withdraw(connection, request.id, by.id)
     return finish(request, RequestState.WITHDRAWN)
 
 

@@ -143,11 +143,18 @@ def place(name: str) -> Iterator[psycopg.Connection]:
             yield connection
     except ServerTrouble as trouble:
         raise Unavailable(f"{trouble.sentence} Nothing was done there. Try again when it is back.") from trouble
+    except psycopg.OperationalError as problem:
+        raise Unavailable(f"{_missing(name).sentence} Try again when it is back.") from problem
 
 
 def listed(request: SearchRequest) -> list[tuple[str, int]]:
     """Name and edition of each server that the intent lists; none for a gallery on the main server alone."""
     return [(name, int(edition)) for name, _, edition in (one.partition(":") for one in request.shards)]
+
+
+def others_of(request: SearchRequest) -> list[str]:
+    """The shards that the intent lists beside the main server."""
+    return [name for name, _ in listed(request) if name != MAIN]
 
 
 def list_of(gallery: Gallery, edition: client.Edition) -> list[str]:
@@ -313,6 +320,25 @@ def answering(names: set[str]) -> set[str]:
         except ServerTrouble:
             continue
     return found
+
+
+def configured() -> list[str]:
+    """The names of all shards of this installation."""
+    return list(shards.configured())
+
+
+def others(gallery: Gallery) -> list[str]:
+    """The shards over which a gallery is spread beside the main server."""
+    return [name for name in gallery.shards if name != MAIN]
+
+
+def of_person(gallery: Gallery, person: uuid.UUID) -> str:
+    """The shard that holds everything of a person, or empty for the main server: always the same, by a hash of the id."""
+    if not gallery.shards:
+        return ""
+    number = int.from_bytes(hashlib.sha256(b"glasscase/v1 shard\0" + person.bytes).digest()[:8], "big")
+    name = gallery.shards[number % len(gallery.shards)]
+    return "" if name == MAIN else name
 
 
 def everywhere(ask: Callable[[psycopg.Connection], int]) -> list[int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,9 +18,17 @@ from core.exceptions import Conflict
 from core.models import User
 from core.permissions import require
 from core.person_roles import Permission
+from search import shards
 from search.exceptions import gate_sentences
 from search.gate import client, params
 from search.proposals import Signature, propose_two
+
+
+@contextmanager
+def _each_gate() -> Iterator[list[psycopg.Connection]]:
+    """Connections to all gates, the main one last; an act that is repeated after an outage harms none. Raises Unavailable."""
+    with ExitStack() as opened:
+        yield [*(opened.enter_context(shards.place(name)) for name in shards.configured()), database.session()]
 
 
 def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) -> Evaluation:
@@ -41,11 +51,13 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
         "threshold": evaluation.threshold,
         "expires": int(expires.timestamp() * 1000),
     }
-    proposals = propose_two(
-        by=by, act="gate:adopt_evaluation", params=params.adopt_evaluation(**values), signatures=signatures
-    )
-    with gate_sentences():
-        client.adopt_evaluation(database.session(), proposals=proposals, **values)
+    wanted = params.adopt_evaluation(**values)
+    with _each_gate() as gates, gate_sentences():
+        for gate in gates:
+            proposals = propose_two(
+                by=by, act="gate:adopt_evaluation", params=wanted, signatures=signatures, at=gate
+            )
+            client.adopt_evaluation(gate, proposals=proposals, **values)
     with transaction.atomic():
         evaluation.adopted_at = timezone.now()
         evaluation.save(update_fields=["adopted_at"])
@@ -56,6 +68,7 @@ def set_limit(*, by: User, setting: str, value: int, signatures: Sequence[Signat
     """Changes a limit or switch of the gate. Raises NotAllowed, Invalid or the gate's refusal."""
     require(by, Permission.PROPOSE_POLICY, "Only an administrator may propose a limit of the gate.")
     wanted = params.set_policy(setting=setting, value=value)
-    proposals = propose_two(by=by, act="gate:set_policy", params=wanted, signatures=signatures)
-    with gate_sentences():
-        client.set_policy(database.session(), setting=setting, value=value, proposals=proposals)
+    with _each_gate() as gates, gate_sentences():
+        for gate in gates:
+            proposals = propose_two(by=by, act="gate:set_policy", params=wanted, signatures=signatures, at=gate)
+            client.set_policy(gate, setting=setting, value=value, proposals=proposals)

@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
-from core import database, state
+from core import database, shards, state
 from core.demo.people import sign_ins
 from core.supervisor import Program, Supervisor
 
@@ -95,6 +95,11 @@ def programs(port: int, *, demo: bool) -> list[Program]:
             program(role, [*manage, role], stage, {"GLASSCASE_DB_ROLE": role})
             for role, stage in (("notifier", 1), ("sequencer", 2), ("signer", 2), ("witness_client", 3))
             if role != "witness_client" or settings.GLASSCASE_WITNESS_POLICY
+        ),
+        *(
+            program(f"{name}-{role}", [*manage, role], 2, {"GLASSCASE_DB_ROLE": role, "GLASSCASE_SHARD": name})
+            for name in shards.configured()
+            for role in ("notifier", "sequencer", "signer")
         ),
     ]
 
