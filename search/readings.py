@@ -37,6 +37,7 @@ RECEIPTS: Final = {
     "intent": "search:intent:filed",
     "bound": "search:probe:bound",
     "result": "search:result:stored",
+    "merged": "search:result:merged",
 }
 SITTING: Final = timedelta(hours=12)
 """How long a decision may rest on one reading; its photos open for ten minutes."""
@@ -89,7 +90,7 @@ class Reading:
 class ReceiptFile:
     """The receipt of one entry of a search (`.tlog-proof`), and the entry it proves, as files."""
 
-    kind: str  # intent, bound, result; of another server <name>-intent and so on
+    kind: str  # a key of RECEIPTS; of another server <name>-intent and so on
     entry: uuid.UUID
     receipt: bytes
     body: bytes
@@ -221,7 +222,8 @@ def crop(*, by: User, view: uuid.UUID, template: uuid.UUID) -> bytes:
 def receipts(*, by: User, request: SearchRequest) -> list[ReceiptFile]:
     """The receipts of intent, bound and result entry, as far as the signed log has them. Raises NotAllowed.
 
-    Of a gallery that is spread over several servers also those of each other server that answers, by its name.
+    Of a gallery that is spread over several servers also that of the merged result, and those of each other server that
+    answers, by its name.
     """
     permissions.check_can_see_request(by, request)
     found = list(_receipts(request, Server(MAIN, request.edition or 0, database.session())))

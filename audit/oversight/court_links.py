@@ -108,6 +108,13 @@ KINDS: Final = tuple(
             "The gallery was searched once, and a salted hash of the list of candidates was recorded before anybody could "
             "see it. An empty list is recorded in the same way.",
         ),
+        (
+            "merged",
+            "search:result:merged",
+            "All servers have their result",
+            "The gallery is spread over several servers, each with a log of its own. This entry names them all, with the "
+            "SHA-256 of the result in each log. Without it nobody could see a candidate.",
+        ),
     )
 )
 

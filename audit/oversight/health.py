@@ -19,6 +19,8 @@ from psycopg import Error as DriverError
 from audit.log import witness_policy
 from audit.log.policy import Policy, Witness
 from audit.log.sequencer import LOOSE_AFTER_SECONDS
+from core import shards
+from core.shards import Shard
 
 # An entry that is in the tree and not under a signature for longer than this means that the signer stands still.
 UNSIGNED_AFTER_SECONDS: Final = 10
@@ -199,6 +201,20 @@ def state() -> Health:
             row = cursor.fetchone()
     except (DatabaseError, DriverError):
         return Health(now=datetime.now(UTC), reachable=False)
+    return _read(row, policy, policy_problem)
+
+
+def of_shard(shard: Shard) -> Health:
+    """The state of a shard's log now, which no witness cosigns. Never raises for one that does not answer."""
+    try:
+        with shards.connect(shard) as own:
+            row = own.execute(_QUERY, [LAGGING_AFTER_SECONDS, []]).fetchone()
+    except (shards.ShardMissing, DriverError, OSError):
+        return Health(now=datetime.now(UTC), reachable=False)
+    return _read(row, None, None)
+
+
+def _read(row: Any, policy: Policy | None, policy_problem: str | None) -> Health:
     assert row is not None, "the migration makes the head"
     size, root, signed, signed_root, signed_at, now, frozen, waiting, oldest, unsigned_at, due, cosigned = row
     contradiction = None

@@ -23,7 +23,7 @@ from audit.oversight.sentences import Names, sentence, value, when, who
 from audit.permissions import can_open_sealed
 from audit.views.files import ENTRY_TYPE, PROGRAM_TYPE, RECEIPT_TYPE, file, streamed
 from audit.views.forms import FilterForm
-from core import access
+from core import access, shards
 from core.exceptions import NotFound
 from core.models import User
 from core.permissions import signature
@@ -155,7 +155,8 @@ def receipt_file(request: HttpRequest, entry_id: uuid.UUID) -> HttpResponse:
 @never_cache
 def health_page(request: HttpRequest) -> HttpResponse:
     """Whether the log is healthy, and if not, what to do."""
-    return render(request, "audit/health.html", {"health": health.state()})
+    others = [(shard.name, health.of_shard(shard)) for shard in shards.configured().values()]
+    return render(request, "audit/health.html", {"health": health.state(), "shards": others})
 
 
 @access.everyone_signed_in

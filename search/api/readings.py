@@ -86,7 +86,9 @@ class ReadingOut(serializers.Serializer):
 class ReceiptOut(serializers.Serializer):
     """A receipt: the proof that an entry is in the signed log."""
 
-    kind = serializers.ChoiceField(choices=list(readings.RECEIPTS))
+    kind = serializers.CharField(
+        help_text=f"One of {', '.join(readings.RECEIPTS)}; of another server of a spread gallery <server>-intent and so on."
+    )
     entry = serializers.UUIDField()
 
 

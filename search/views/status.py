@@ -42,8 +42,8 @@ from search.vocabulary import ATTACHMENT_KINDS, PURPOSES, choices
 
 _READERS = access.roles("officer", "supervisor", "examiner", "counsel", "board")
 _DECIDERS = access.roles("officer", "supervisor", "examiner", "counsel")
-_MOVING: Final = frozenset({RequestState.READY, RequestState.RUNNING})
-_TITLES: Final = {"intent": "Intent", "bound": "Face bound", "result": "Result"}
+_MOVING: Final = frozenset({RequestState.READY, RequestState.RUNNING, RequestState.INCOMPLETE})
+_TITLES: Final = {"intent": "Intent", "bound": "Face bound", "result": "Result", "merged": "Results of all servers"}
 
 
 @dataclass(frozen=True)

@@ -143,8 +143,12 @@ class Command(BaseCommand):
             self._end(AWAITING, request=str(request.id), state=request.state, awaiting="counsel")
         if request.state == RequestState.AWAITING_APPROVAL:
             self._end(AWAITING, request=str(request.id), state=request.state, awaiting="approval")
-        if request.state in (RequestState.READY, RequestState.RUNNING):
+        if request.state in (RequestState.READY, *states.AT_WORK):
             request = self._run(request)
+        if request.state == RequestState.INCOMPLETE:
+            self._end(
+                AWAITING, request=str(request.id), state=request.state, awaiting="server", sentence=request.problem
+            )
         if request.state != RequestState.DONE:
             sentence = request.problem or states.said(request.state)
             self._end(

@@ -1,0 +1,264 @@
+"""A gallery that is spread over three servers, beside one with the same templates on the main server alone.
+
+The two shards are databases of their own on the tests' server, with gate, log, keys and signer of their own: to the product they
+are servers like any other. Three real servers are in test_three_servers.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+from django.conf import settings
+from django.utils import timezone
+from pgvector import HalfVector
+from psycopg.sql import SQL, Identifier
+
+from audit import shard_name
+from audit.log import sequencer, signer
+from core import approvers, database, initialise, keystore, shard_file, shards
+from core.models import User
+from core.shards import Shard
+from search import face_models, galleries, photos
+from search import shards as servers
+from search.gate import client, params
+from search.models import EnrolledPhoto, Enrolment, Gallery
+from tests import run
+from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled
+
+NAMES = ("north", "south")
+CROWD = 40
+
+
+def make_shards(main: Any) -> dict[str, Shard]:
+    """Two shards of the installation of a clone: a list, homes, and migrated databases that know their names."""
+    listed = "".join(f'[{name}]\ndatabase = "{main.name}_{name}"\n' for name in NAMES)
+    place = shard_file.place(main.home)
+    place.parent.mkdir(mode=0o711)
+    place.write_text(listed)
+    for name in NAMES:
+        home = place.parent / name
+        home.mkdir(mode=0o711)
+        for shared in ("run", "secrets"):
+            (home / shared).symlink_to((run.HOME / shared).resolve())
+        with run.server(run.HOME).connect() as superuser:
+            made = f"{main.name}_{name}"
+            superuser.execute(SQL("CREATE DATABASE {} TEMPLATE template").format(Identifier(made)))
+            initialise.restrict_database(superuser, made)
+        shard_name.give(shards.named(name))
+    return shards.configured()
+
+
+def drop_shards(main: Any) -> None:
+    with run.server(run.HOME).connect() as superuser:
+        for name in NAMES:
+            superuser.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(f"{main.name}_{name}")))
+
+
+def running(shard: Shard, *, sign: bool = True) -> contextlib.AbstractContextManager[None]:
+    """Sequencer and signer of a shard at work in the background."""
+    return _at_work(
+        shard.home / "signer",
+        shard.origin(settings.GLASSCASE_LOG_ORIGIN),
+        shards.connect(shard, "sequencer"),
+        shards.connect(shard, "signer"),
+        sign,
+    )
+
+
+@contextlib.contextmanager
+def _at_work(keys: Path, origin: str, one: psycopg.Connection, other: psycopg.Connection, sign: bool) -> Iterator[None]:
+    stop = threading.Event()
+
+    def work() -> None:
+        with (
+            contextlib.suppress(sequencer.Frozen, psycopg.OperationalError),
+            one,
+            other,
+            signer.open_signer(keys, origin) as signing,
+        ):
+            signing.step(other)
+            while not stop.wait(0.05):
+                sequencer.step(one)
+                if sign:
+                    signing.step(other)
+
+    thread = threading.Thread(target=work, name="log of a shard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+@dataclass
+class Spread:
+    """The stage with a gallery over main, north and south (`gallery`), and the same templates on main alone (`whole`)."""
+
+    stage: Stage
+    shards: dict[str, Shard]
+    gallery: Gallery
+    whole: Gallery
+    at: dict[str, list[uuid.UUID]] = field(default_factory=dict)
+
+    def secret(self, user: User) -> str:
+        return self.stage.cast.secrets[user.id]
+
+    def request(self, gallery: Gallery | None = None, **changes: Any) -> Any:
+        return self.stage.approved(gallery=(gallery or self.gallery).name, **changes)
+
+    def connection(self, name: str) -> contextlib.AbstractContextManager[psycopg.Connection]:
+        return servers.place(name)
+
+    def adopt(self, threshold: int = THRESHOLD) -> None:
+        """In every gate, as the two approvers of an adoption sign for each."""
+        values: dict[str, Any] = {
+            "model": self.stage.model.hash,
+            "report": secrets.token_hex(32),
+            "verdict": "met",
+            "policy": "demo",
+            "threshold": threshold,
+            "expires": int((time.time() + 86400) * 1000),
+        }
+        for name in ("", *self.shards):
+            with self.connection(name) as own:
+                two = [
+                    client.propose(
+                        own,
+                        act="gate:adopt_evaluation",
+                        params=params.adopt_evaluation(**values),
+                        approver=one.id,
+                        secret=approvers.normalise(self.secret(one)),
+                    )
+                    for one in (self.stage.cast.sam, self.stage.cast.sue)
+                ]
+                client.adopt_evaluation(own, proposals=two, **values)
+
+    def enrol(self, gallery: Gallery, rows: list[tuple[uuid.UUID, str, np.ndarray]]) -> None:
+        """One sealed batch in each server, by the product's own rule of who belongs where."""
+        persons = {template: galleries.person(gallery, ref) for template, ref, _ in rows}
+        for name in gallery.shards or ["main"]:
+            shard = "" if name == "main" else name
+            mine = sorted(
+                (row for row in rows if servers.of_person(gallery, persons[row[0]]) == shard), key=lambda row: row[0]
+            )
+            with self.connection(name) as own:
+                [edition] = client.editions(own, gallery.id)
+                secret = secrets.token_bytes(32)
+                batch = client.open_batch(own, edition.edition, hashlib.sha256(secret).digest())
+                parts = []
+                for template, ref, vector in mine:
+                    own.execute(
+                        "INSERT INTO gallery.template (edition, batch, template, person, embedding) VALUES (%s, %s, %s, %s, %s)",
+                        [edition.edition, batch, template, persons[template], HalfVector(vector).to_text()],
+                    )
+                    parts.append(
+                        hashlib.sha256(
+                            template.bytes + persons[template].bytes + HalfVector(vector).to_binary()
+                        ).digest()
+                    )
+                    if ref.startswith("G") and gallery == self.gallery:
+                        self._photo(own, edition.edition, shard, template, ref)
+                client.seal_batch(
+                    own,
+                    edition=edition.edition,
+                    batch=batch,
+                    secret=secret,
+                    templates=len(mine),
+                    digest=hashlib.sha256(b"".join(parts)).digest(),
+                )
+            if gallery == self.gallery:
+                self.at[name] = [template for template, _, _ in mine]
+
+    def _photo(self, own: psycopg.Connection, edition: int, shard: str, template: uuid.UUID, ref: str) -> None:
+        data, photo, crop, _ = enrolled(int(ref[1:]))
+        half = photos.new_half()
+        photos.write(template, database_half=half, store_half=keystore.create(template), photo=photo, crop=crop)
+        own.execute("INSERT INTO gallery.photo_half VALUES (%s, %s, %s)", [edition, template, half])
+        run_ = Enrolment.objects.create(
+            gallery=self.gallery,
+            edition=edition,
+            shard=shard,
+            face_model=self.stage.model,
+            folder="/nowhere",
+            manifest_sha256="0" * 64,
+            started_by=self.stage.cast.carl,
+            started_at=timezone.now(),
+        )
+        EnrolledPhoto.objects.create(
+            template=template,
+            gallery=self.gallery,
+            edition=edition,
+            shard=shard,
+            enrolment=run_,
+            person=galleries.person(self.gallery, ref),
+            person_ref=ref,
+            photo_sha256=hashlib.sha256(data).hexdigest(),
+            enrolled_at=timezone.now(),
+        )
+
+
+def crowd() -> list[tuple[uuid.UUID, str, np.ndarray]]:
+    """The three people of the stage, and many more who look like the first one, each a little less."""
+    rng = np.random.default_rng(11)
+    first = enrolled(PEOPLE[0])[3]
+    rows = [(uuid.uuid4(), f"G{person:04d}", enrolled(person)[3]) for person in PEOPLE]
+    for number in range(CROWD):
+        noise = rng.standard_normal(first.size)
+        vector = first + (0.05 + 0.35 * number / CROWD) * noise / np.linalg.norm(noise)
+        rows.append((uuid.uuid4(), f"P{number}", (vector / np.linalg.norm(vector)).astype(np.float32)))
+    return rows
+
+
+def build(stage: Stage, made: dict[str, Shard]) -> Spread:
+    cast = stage.cast
+    for user in (cast.sam, cast.sue):
+        # Enrolled again, because a shard's gate knows nobody's secret.
+        cast.secrets[user.id] = approvers.enrol(user, "somebody@agency.example")
+    galleries_ = [
+        galleries.create(by=cast.carl, agency=cast.agency, name=name, legal_basis="booking", retention_days=3650)
+        for name in ("spread", "whole")
+    ]
+    spread = Spread(stage, made, *galleries_)
+    spread.adopt()
+    galleries.spread(
+        by=cast.carl, gallery=spread.gallery, over=NAMES, approver=cast.sam, secret=spread.secret(cast.sam)
+    )
+    model = face_models.register(face_models.engine())
+    everybody = crowd()
+    for gallery in galleries_:
+        galleries.register_edition(
+            by=cast.carl, gallery=gallery, face_model=model, approver=cast.sam, secret=spread.secret(cast.sam)
+        )
+        spread.enrol(gallery, everybody)
+    return spread
+
+
+def shard_database(name: str) -> str:
+    return f"{database.database_name()}_{name}"
+
+
+@contextlib.contextmanager
+def away(name: str) -> Iterator[None]:
+    """A shard that cannot be reached: nobody gets in, and whoever was in is thrown out."""
+    made = Identifier(shard_database(name))
+    with run.server(run.HOME).connect() as superuser:
+        superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(made))
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [shard_database(name)]
+        )
+        try:
+            yield
+        finally:
+            superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(made))

@@ -1,0 +1,518 @@
+"""A search of a gallery that is spread over three gates and logs: one list, or none; each of them used up once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import psycopg
+import pytest
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.log import storage
+from audit.log.commitments import Opening
+from audit.log.entries import compose
+from audit.log.proof import Receipt
+from core import database, shards
+from core.exceptions import Conflict, Invalid, Unavailable
+from search import approvals, erasure, galleries, life, readings, removal, requests, trail
+from search import shards as servers
+from search.exceptions import SearchNotNow
+from search.gate import client, params
+from search.gate.client import Candidate, Candidates, GateRefused
+from search.models import Gallery, SearchRequest
+from search.steps import Progress, steps
+from tests.search import spread as world
+from tests.search.spread import NAMES, Spread, away
+from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled, running_log
+
+Entries = Callable[..., list[dict[str, Any]]]
+Work = Callable[..., contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture
+def spread(stage: Stage, database: Any, settings: Any) -> Iterator[Spread]:
+    settings.GLASSCASE_LOG_WAIT_SECONDS = 2
+    try:
+        yield world.build(stage, world.make_shards(database))
+    finally:
+        world.drop_shards(database)
+
+
+@pytest.fixture
+def logs(spread: Spread, database: Any, settings: Any) -> Work:
+    """`with logs(): …`: sequencer and signer of every server, but not of those named in `without` (their signers only)."""
+
+    @contextlib.contextmanager
+    def at_work(without: tuple[str, ...] = ()) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(running_log(database.home, settings.GLASSCASE_LOG_ORIGIN))
+            for name, shard in spread.shards.items():
+                stack.enter_context(world.running(shard, sign=name not in without))
+            yield
+
+    return at_work
+
+
+def logged(name: str, type_: str, request: SearchRequest) -> list[dict[str, Any]]:
+    with servers.place(name) as own:
+        return [dict(one.fields) for one in trail.entries(own, request.id) if one.type == type_]
+
+
+def test_three_servers_give_the_list_of_one(spread: Spread, logs: Work) -> None:
+    assert all(spread.at[name] for name in ("main", *NAMES)), "everybody holds a part"
+    with logs():
+        everybody = _list(spread, spread.whole, k=50)
+        assert _list(spread, spread.gallery, k=50) == everybody
+        assert len(everybody) > world.CROWD, "the first person, and all who look like them"
+        # Where the list is cut between two scores, as a list of 12 or a little more is somewhere.
+        k = next(k for k in range(12, 40) if everybody[k - 1][0] != everybody[k][0])
+        short = _list(spread, spread.gallery, k=k)
+    assert short == everybody[:k]
+    assert all({template for _, template in short} & set(part) for part in spread.at.values())
+
+
+def _list(spread: Spread, gallery: Gallery, k: int) -> list[tuple[int, uuid.UUID]]:
+    """Scores and templates of a search, those of one score (in steps of 10^-3) in the order of their ids."""
+    request = spread.request(gallery, k=k)
+    assert spread.stage.run(request) == "done"
+    assert request.state == "done", request.problem
+    found = readings.open_candidates(by=spread.stage.cast.erin, request=request).candidates
+    assert [one.rank for one in found] == list(range(1, len(found) + 1))
+    scores = [one.score_milli or 0 for one in found]
+    assert scores == sorted(scores, reverse=True)
+    return sorted(((one.score_milli or 0, one.template) for one in found), key=lambda one: (-one[0], one[1]))
+
+
+def test_every_log_has_the_whole_search_under_one_list_and_each_gate_is_used_up_once(
+    spread: Spread, logs: Work, entries: Entries
+) -> None:
+    with logs():
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        found = readings.open_candidates(by=spread.stage.cast.erin, request=request)
+        files = {file.kind: file for file in readings.receipts(by=spread.stage.cast.olivia, request=request)}
+    wanted = [f"main:{request.edition}", "north:1", "south:1"]
+    assert request.shards == wanted
+    for name in ("main", *NAMES):
+        [approved] = logged(name, "search:request:approved", request)
+        [intent] = logged(name, "search:intent:filed", request)
+        [bound] = logged(name, "search:probe:bound", request)
+        [result] = logged(name, "search:result:stored", request)
+        [merged] = logged(name, "search:result:merged", request)
+        [view] = logged(name, "search:candidates:viewed", request)
+        assert intent["shards"] == merged["shards"] == wanted
+        assert intent["params"] == approved["params"] == request.params
+        assert f"{name}:{intent['edition']}" in wanted
+        assert result["edition"] == bound["edition"] == intent["edition"]
+        assert view["id"] == str(found.view)
+        kind = "result" if name == "main" else f"{name}-result"
+        assert merged["results"][wanted.index(f"{name}:{intent['edition']}")] == (
+            hashlib.sha256(files[kind].body).hexdigest()
+        )
+    assert set(files) == {"intent", "bound", "result"} | {
+        f"{name}-{kind}" for name in NAMES for kind in ("intent", "bound", "result")
+    }
+    for name in NAMES:
+        with servers.place(name) as own:
+            keys = servers.Server(name, 1, own).keys()
+        Receipt.parse(files[f"{name}-result"].receipt).verify(files[f"{name}-result"].body, keys)
+        assert [key.name for key in keys] == [f"glasscase.invalid/log/shard/{name}"]
+    assert [step.state for step in steps(request)] == [Progress.DONE] * len(steps(request))
+
+
+def test_the_photo_of_a_candidate_opens_wherever_it_is(spread: Spread, logs: Work) -> None:
+    with logs():
+        for person in PEOPLE:
+            request = spread.request(person=person)
+            assert spread.stage.run(request) == "done"
+            found = readings.open_candidates(by=spread.stage.cast.erin, request=request)
+            mine = next(one for one in found.candidates if one.photo and one.photo.person_ref == f"G{person:04d}")
+            data = readings.photo(by=spread.stage.cast.erin, view=found.view, template=mine.template)
+            assert data.startswith(b"\xff\xd8\xff")
+
+
+def test_a_missing_server_makes_the_search_incomplete_and_it_goes_on_when_it_is_back(
+    spread: Spread, logs: Work, entries: Entries
+) -> None:
+    with logs():
+        request = spread.request()
+        with away("south"):
+            assert spread.stage.run(request) == "done"
+            assert request.state == "incomplete"
+            assert request.problem == (
+                "The server south, which holds a part of the gallery, has not given its result: it does not answer."
+            )
+            [said] = entries("search:request:incomplete", request=request.id)
+            assert (said["shard"], said["reason"]) == ("south", "unreachable")
+            assert entries("search:intent:filed") == [], "none searches before all can"
+            with pytest.raises(Conflict, match="not there yet"):
+                readings.open_candidates(by=spread.stage.cast.erin, request=request)
+            assert life.resume() == 0, "there is nothing to do before it is back"
+    with logs():
+        assert life.resume() == 1
+        assert spread.stage.run(request) == "done"
+        assert (request.state, request.problem) == ("done", "")
+        assert readings.open_candidates(by=spread.stage.cast.erin, request=request).candidates
+    assert len(entries("search:request:incomplete", request=request.id)) == 1
+
+
+@pytest.fixture
+def torn(spread: Spread, logs: Work, monkeypatch: pytest.MonkeyPatch) -> SearchRequest:
+    """A search that main and north have run when south goes away: incomplete, and south is back since."""
+    run = life._result
+    gone = contextlib.ExitStack()
+
+    def result(request: SearchRequest, bound: uuid.UUID, server: servers.Server) -> uuid.UUID:
+        if server.name == "south":
+            gone.enter_context(away("south"))
+        return run(request, bound, server)
+
+    with logs(), gone:
+        request: SearchRequest = spread.request()
+        with monkeypatch.context() as patched:
+            patched.setattr(life, "_result", result)
+            assert spread.stage.run(request) == "done"
+    assert request.state == "incomplete", request.problem
+    return request
+
+
+def test_what_the_others_found_is_kept_and_each_gate_is_still_used_once(
+    spread: Spread, logs: Work, torn: SearchRequest
+) -> None:
+    assert [len(logged(name, "search:result:stored", torn)) for name in ("main", *NAMES)] == [1, 1, 0]
+    before = {name: logged(name, "search:result:stored", torn) for name in ("main", "north")}
+    with logs():
+        assert life.resume() == 1
+        assert spread.stage.run(torn) == "done"
+        assert torn.state == "done", torn.problem
+    assert {name: logged(name, "search:result:stored", torn) for name in ("main", "north")} == before
+    for name in ("main", *NAMES):
+        for type_ in ("intent:filed", "probe:bound", "result:stored", "result:merged"):
+            assert len(logged(name, f"search:{type_}", torn)) == 1, (name, type_)
+
+
+def test_an_incomplete_search_ends_when_its_time_is_over(spread: Spread, torn: SearchRequest, entries: Entries) -> None:
+    SearchRequest.objects.filter(pk=torn.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    with away("south"):
+        assert life.resume() == 1
+        spread.stage.run(torn)
+    assert torn.state == "expired"
+    assert "not completed in time" in torn.problem
+    assert len(entries("search:request:expired", request=torn.id)) == 1
+
+
+def test_nothing_is_shown_while_a_server_is_away(spread: Spread, logs: Work, entries: Entries) -> None:
+    with logs():
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        with away("north"), pytest.raises(Unavailable, match=r"north.*A part of a result is never shown"):
+            readings.open_candidates(by=spread.stage.cast.erin, request=request)
+    assert request.readings.count() == 0
+    with logs():
+        assert readings.open_candidates(by=spread.stage.cast.erin, request=request).candidates
+
+
+def test_nothing_can_be_requested_or_approved_while_a_server_is_away(spread: Spread, logs: Work) -> None:
+    with logs():
+        draft, waiting = spread.stage.drafted(), spread.stage.submitted(gallery="spread")
+        with away("south"):
+            with pytest.raises(SearchNotNow, match="south"):
+                requests.submit(
+                    by=spread.stage.cast.olivia, request=draft, fields=spread.stage.fields(gallery="spread")
+                )
+            with pytest.raises(Unavailable, match="not approved"):
+                spread.stage.approve(waiting)
+        waiting.refresh_from_db()
+        assert waiting.state == "awaiting_approval"
+        assert [logged(name, "search:request:approved", waiting) for name in ("main", "north")] == [[], []]
+        with pytest.raises(Invalid):
+            approvals.approve(by=spread.stage.cast.sam, request=waiting, secret="AAAA-AAAA-AAAA-AAAA")
+        assert spread.stage.approve(waiting).state == "ready"
+
+
+def test_a_replay_runs_in_every_server(spread: Spread, logs: Work) -> None:
+    with logs():
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        sam = spread.stage.cast.sam
+        found = readings.replay(by=sam, request=request, approver=sam, secret=spread.secret(sam))
+    assert (found.comparison, found.expunged) == ("same", 0)
+    assert [len(logged(name, "search:result:replayed", request)) for name in ("main", *NAMES)] == [1, 1, 1]
+
+
+def test_erasing_a_search_erases_it_everywhere_or_nowhere(spread: Spread, logs: Work) -> None:
+    with logs():
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        by, sam = spread.stage.cast.cora, spread.stage.cast.sam
+        with away("north"), pytest.raises(Unavailable):
+            erasure.erase(by=by, request=request, approver=sam, secret=spread.secret(sam))
+        assert [len(logged(name, "search:probe:erased", request)) for name in ("main", "south")] == [0, 0]
+        erasure.erase(by=by, request=request, approver=sam, secret=spread.secret(sam))
+    assert [len(logged(name, "search:probe:erased", request)) for name in ("main", *NAMES)] == [1, 1, 1]
+
+
+def test_a_person_is_expunged_where_they_are(spread: Spread, logs: Work) -> None:
+    sam = spread.stage.cast.sam
+    with logs():
+        for number in PEOPLE:
+            person = galleries.person(spread.gallery, f"G{number:04d}")
+            assert (
+                removal.expunge(by=spread.stage.cast.carl, person=person, approver=sam, secret=spread.secret(sam)) == 1
+            )
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        found = readings.open_candidates(by=spread.stage.cast.erin, request=request).candidates
+    assert found
+    assert not {one.template for one in found} & {one.template for one in spread.gallery.photos.all()}
+    assert all(one.photo is None for one in found), "the crowd has no photos"
+
+
+# Mallory has the application's password of every server
+
+
+def refusal(act: Callable[[], Any]) -> str:
+    with pytest.raises(GateRefused) as caught:
+        act()
+    return caught.value.rule
+
+
+def test_no_gate_opens_its_part_of_an_incomplete_search(spread: Spread, logs: Work, torn: SearchRequest) -> None:
+    with logs():
+        for name in ("main", "north"):
+            with servers.place(name) as own:
+                view, secret = _view(own, torn)
+                assert refusal(partial(client.candidates, own, view, secret)) == "incomplete"
+
+
+def test_whoever_shows_a_part_has_said_in_the_signed_log_that_it_was_whole(
+    spread: Spread, logs: Work, torn: SearchRequest
+) -> None:
+    """The gate cannot see into another server: it opens for a lie, which names a result that nobody can ever show."""
+    with logs(), servers.place("main") as own:
+        [mine] = [one for one in trail.entries(own, torn.id) if one.type == "search:result:stored"]
+        true = hashlib.sha256(storage.entry_body(own, mine.id)).hexdigest()
+        for wrong in (
+            {"shards": torn.shards[:1], "results": [true]},
+            {"results": ["0" * 64] * 3},
+            {"results": [true] * 2},
+        ):
+            _say(own, torn, **{"shards": torn.shards, **wrong})
+            view, secret = _view(own, torn)
+            assert refusal(partial(client.candidates, own, view, secret)) == "incomplete"
+        lie = _say(own, torn, shards=torn.shards, results=[true, true, "0" * 64])
+        view, secret = _view(own, torn)
+        assert client.candidates(own, view, secret).candidates
+        assert trail.find(own, torn.id, "search:result:merged", id=str(lie)) is not None
+
+
+def _say(own: psycopg.Connection, request: SearchRequest, **fields: Any) -> uuid.UUID:
+    entry = compose("search:result:merged", request=request.id, **fields)
+    own.execute("SELECT log.append(%s)", [entry.body])
+    trail.wait(own, entry.id, covered=True)
+    return entry.id
+
+
+def _view(own: psycopg.Connection, request: SearchRequest) -> tuple[uuid.UUID, bytes]:
+    secret = b"m" * 32
+    claim = hashlib.sha256(secret).hexdigest()
+    entry = compose("search:candidates:viewed", request=request.id, viewer=uuid.uuid4(), claim=claim)
+    own.execute("SELECT log.append(%s)", [entry.body])
+    trail.wait(own, entry.id, covered=False)
+    return entry.id, secret
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        None,
+        ["main:1"],
+        ["main:1", "north:1"],
+        ["north:1", "main:1", "south:1"],
+        ["main:1", "north:1", "south:1", "west:1"],
+        ["main:1", "north:1", "north:1", "south:1"],
+    ],
+)
+def test_a_gate_binds_no_intent_that_leaves_a_server_out_or_names_another(
+    spread: Spread, logs: Work, listed: list[str] | None
+) -> None:
+    """Approved by an approver who was talked into it: still refused, in every gate that could run it."""
+    edition = next(one for one in client.editions(database.session(), spread.gallery.id))
+    with logs():
+        for name in ("main", "north"):
+            with servers.place(name) as own:
+                here = edition.edition if name == "main" else 1
+                said = None if listed is None else [one.replace("main:1", f"main:{edition.edition}") for one in listed]
+                assert refusal(partial(_bind, spread, own, here, said)) == "shards"
+
+
+def test_each_gate_checks_its_own_edition(spread: Spread, logs: Work) -> None:
+    """The main gate cannot know north's: there the search cannot run, so it stays incomplete for everybody to see."""
+    with logs(), servers.place("north") as own:
+        [edition] = client.editions(database.session(), spread.gallery.id)
+        said = [f"main:{edition.edition}", "north:2", "south:1"]
+        assert refusal(partial(_bind, spread, own, 1, said)) == "shards"
+
+
+def test_the_list_of_one_gallery_does_not_run_another(spread: Spread, logs: Work) -> None:
+    """A gallery on the main server alone takes no list, and a shard takes nothing without one."""
+    [whole] = client.editions(database.session(), spread.whole.id)
+    with logs(), servers.place("main") as own:
+        said = [f"main:{whole.edition}", "north:1", "south:1"]
+        assert refusal(lambda: _bind(spread, own, whole.edition, said, gallery=spread.whole.id)) == "shards"
+
+
+def test_an_intent_runs_in_a_gate_once(spread: Spread, logs: Work) -> None:
+    [edition] = client.editions(database.session(), spread.gallery.id)
+    said = [f"main:{edition.edition}", "north:1", "south:1"]
+    with logs(), servers.place("north") as own:
+        request = uuid.uuid4()
+        _bind(spread, own, 1, said, request=request)
+        assert refusal(lambda: _bind(spread, own, 1, said, request=request)) == "used"
+
+
+def test_each_gate_wants_an_approval_of_its_own(spread: Spread, logs: Work) -> None:
+    [edition] = client.editions(database.session(), spread.gallery.id)
+    said = [f"main:{edition.edition}", "north:1", "south:1"]
+    with logs(), servers.place("north") as own:
+        assert refusal(lambda: _bind(spread, own, 1, said, approve=False)) == "approval"
+
+
+def _bind(
+    spread: Spread,
+    own: psycopg.Connection,
+    edition: int,
+    listed: list[str] | None,
+    *,
+    gallery: uuid.UUID | None = None,
+    request: uuid.UUID | None = None,
+    approve: bool = True,
+) -> None:
+    """An intent with an approval of exactly what it says, filed and bound by hand in one server."""
+    secret = b"c" * 32
+    sam = spread.stage.cast.sam
+    values: dict[str, Any] = {
+        "request": request or uuid.uuid4(),
+        "case": uuid.uuid4(),
+        "requester": spread.stage.cast.olivia.id,
+        "purpose": "identify_suspect",
+        "offence": "robbery",
+        "legal_basis": "probable_cause",
+        "gallery": gallery or spread.gallery.id,
+        "edition": edition,
+        "model": spread.stage.model.hash,
+        "threshold": THRESHOLD,
+        "k": 10,
+        "emergency": False,
+        "claim": hashlib.sha256(secret).hexdigest(),
+        "expires": round((timezone.now() + timedelta(hours=1)).timestamp() * 1000),
+        **({} if listed is None else {"shards": listed}),
+    }
+    openings = [Opening.of("photo", "0" * 64), Opening.of("box", [1, 2, 3, 4])]
+    wanted = params.search(values, photo=openings[0].commitment, box=openings[1].commitment)
+    if approve:
+        typed = spread.secret(sam).replace("-", "")
+        proposal = client.propose(
+            own, act=params.SEARCH_ACT, params=wanted, approver=sam.id, secret=typed, subject=values["request"]
+        )
+        assert client.approve(own, proposal)
+    entry = compose("search:intent:filed", openings=openings, params=wanted.hex(), **values)
+    own.execute("SELECT log.append(%s)", [entry.body])
+    trail.wait(own, entry.id, covered=True)
+    client.bind(own, intent=entry.id, probe=enrolled(PEOPLE[0])[3], claim_secret=secret)
+
+
+def test_who_holds_the_claim_and_binds_another_face_is_found_out(
+    spread: Spread, logs: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind = client.bind
+
+    def other(own: psycopg.Connection, *, intent: uuid.UUID, probe: Any, claim_secret: bytes) -> uuid.UUID:
+        face = probe if client.here(own) != "north" else enrolled(PEOPLE[2])[3]
+        return bind(own, intent=intent, probe=face, claim_secret=claim_secret)
+
+    with logs():
+        request = spread.request()
+        monkeypatch.setattr(client, "bind", other)
+        assert spread.stage.run(request) == "done"
+    assert request.state == "incomplete"
+    assert "north has bound another face" in request.problem
+    assert [logged(name, "search:result:stored", request) for name in ("main", *NAMES)] == [[], [], []]
+
+
+def test_it_is_fixed_once_over_which_servers_a_gallery_is_spread(spread: Spread) -> None:
+    sam = spread.stage.cast.sam
+    with pytest.raises(Conflict, match="fixed already"):
+        galleries.spread(
+            by=spread.stage.cast.carl, gallery=spread.gallery, over=["north"], approver=sam, secret=spread.secret(sam)
+        )
+    with pytest.raises(Conflict, match="fixed already"):
+        galleries.spread(
+            by=spread.stage.cast.carl, gallery=spread.whole, over=["north"], approver=sam, secret=spread.secret(sam)
+        )
+    with pytest.raises(Invalid, match="no shard west"):
+        galleries.spread(
+            by=spread.stage.cast.carl, gallery=spread.whole, over=["west"], approver=sam, secret=spread.secret(sam)
+        )
+
+
+def test_a_server_that_is_another_one_than_its_address_says_is_not_asked(spread: Spread, database: Any) -> None:
+    place = database.home / "shards" / "shards.toml"
+    place.write_text(place.read_text().replace("_north", "_x").replace("_south", "_north").replace("_x", "_south"))
+    with pytest.raises(servers.ServerTrouble, match="answers south"), servers.reach("north"):
+        raise AssertionError("north is south")
+
+
+# Merging
+
+SCORES = st.lists(st.integers(0, 1000), max_size=30)
+
+
+@given(st.lists(SCORES, min_size=1, max_size=4), st.integers(1, 20))
+def test_merging_is_the_best_of_all_and_keeps_the_order_of_each(parts: list[list[int]], k: int) -> None:
+    given_ = [
+        (
+            str(number),
+            Candidates(
+                tuple(
+                    Candidate(rank, uuid.uuid4(), score) for rank, score in enumerate(sorted(scores, reverse=True), 1)
+                ),
+                b"",
+            ),
+        )
+        for number, scores in enumerate(parts)
+    ]
+    found = servers.merged(given_, k)
+    everything = sorted((one.score_milli for _, part in given_ for one in part.candidates), reverse=True)
+    assert [one.score_milli for one in found.candidates] == everything[:k]
+    assert [one.rank for one in found.candidates] == list(range(1, len(found.candidates) + 1))
+    for _, part in given_:
+        order = [one.template for one in part.candidates]
+        mine = [one.template for one in found.candidates if one.template in order]
+        assert mine == order[: len(mine)], "within a server nobody overtakes"
+    assert found.parts == tuple(given_)
+
+
+def test_the_digest_of_an_intent_without_servers_is_what_it_was(spread: Spread) -> None:
+    values = dict.fromkeys(params._SEARCH_FIELDS, "x")
+    plain = params.search({**values, "edition": 3}, photo="p", box="b")
+    assert params.search({**values, "edition": 3, "shards": []}, photo="p", box="b") == plain
+    listed = {"shards": ["main:3", "north:1"]}
+    assert params.search({**values, "edition": 3} | listed, photo="p", box="b") == params.search(
+        {**values, "edition": 1} | listed, photo="p", box="b"
+    )
+    intent = {**values, "edition": 1, "c": {"photo": "p", "box": "b"}, **listed}
+    with database.connect_superuser(database.database_name()) as own:
+        row = own.execute("SELECT gate.search_params(%s::jsonb)", [json.dumps(intent)]).fetchone()
+    assert row is not None
+    assert bytes(row[0]) == params.search(intent, photo="p", box="b")
+    assert shards.configured().keys() == set(NAMES)
