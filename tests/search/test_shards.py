@@ -118,9 +118,8 @@ def test_every_log_has_the_whole_search_under_one_list_and_each_gate_is_used_up_
         assert merged["results"][wanted.index(f"{name}:{intent['edition']}")] == (
             hashlib.sha256(files[kind].body).hexdigest()
         )
-    assert set(files) == {"intent", "bound", "result"} | {
-        f"{name}-{kind}" for name in NAMES for kind in ("intent", "bound", "result")
-    }
+    kinds = {"intent", "bound", "result", "merged"}
+    assert set(files) == kinds | {f"{name}-{kind}" for name in NAMES for kind in kinds}
     for name in NAMES:
         with servers.place(name) as own:
             keys = servers.Server(name, 1, own).keys()
