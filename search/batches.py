@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import tee
+from typing import Any
 
 import numpy as np
+import psycopg
 from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -23,9 +27,10 @@ from pgvector import HalfVector
 from audit.log import journal
 from core import database, keystore
 from core.jobs import RunningJob
-from search import galleries, photos, sub_galleries, template_rows
+from search import galleries, photos, shards, sub_galleries, template_rows
 from search.extraction import Extracted
 from search.gate import client
+from search.gate.client import GateRefused
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem
 
 _WAITING, _ENROLLED, _LEFT_OUT = (
@@ -72,10 +77,38 @@ def open_batch(enrolment: Enrolment) -> None:
     """Open the batch unless it is open. Raises GateRefused when another enrolment into the edition is."""
     if enrolment.batch is not None:
         return
-    with transaction.atomic(durable=True):
+    with _at(enrolment) as at, transaction.atomic(durable=True):
         claim = hashlib.sha256(claim_secret(enrolment)).digest()
-        enrolment.batch = client.open_batch(database.session(), enrolment.edition, claim)
+        try:
+            enrolment.batch = client.open_batch(at, enrolment.edition, claim)
+        except GateRefused:
+            done = _done(enrolment, at, "gallery:batch:opened", claim=claim.hex())
+            if done is None:
+                raise
+            enrolment.batch = done["batch"]
         enrolment.save(update_fields=["batch"])
+
+
+@contextmanager
+def _at(enrolment: Enrolment) -> Iterator[psycopg.Connection]:
+    """The server that has the edition: Django's own connection and transaction, or one to a shard, which commits each call."""
+    if not enrolment.shard:
+        yield database.session()
+        return
+    with shards.place(enrolment.shard) as at:
+        yield at
+
+
+def _done(enrolment: Enrolment, at: psycopg.Connection, type_: str, **fields: Any) -> dict[str, Any] | None:
+    """The entry of an act that a shard has committed already: a process was killed before it was noted here."""
+    if not enrolment.shard:
+        return None
+    row = at.execute(
+        "SELECT convert_from(body, 'UTF8')::jsonb FROM log.entry WHERE type = %s"
+        " AND convert_from(body, 'UTF8')::jsonb @> %s::jsonb ORDER BY id DESC LIMIT 1",
+        [type_, json.dumps({"edition": enrolment.edition, **fields})],
+    ).fetchone()
+    return None if row is None else dict(row[0])
 
 
 def sweep(enrolment: Enrolment) -> None:
@@ -94,7 +127,8 @@ def store(
     """
     reasons, fresh = _told(enrolment, items, found)
     prepared = _write_files(enrolment, fresh)
-    with transaction.atomic(durable=True):
+    # A shard commits after Django. Killed in between, the batch lacks rows, is refused when it is sealed, and made again.
+    with _at(enrolment) as at, at.transaction() if enrolment.shard else nullcontext(), transaction.atomic(durable=True):
         # The lease is renewed inside: a worker that lost it in the meantime commits nothing.
         running.check()
         waiting = enrolment.items.select_for_update().filter(row__in=[item.row for item in items], state=_WAITING)
@@ -105,7 +139,7 @@ def store(
                 item.state, item.reason, item.sentence = _LEFT_OUT, reason, sentence[:300]
         # A person who was expunged in the meantime does not wait any more.
         kept = {row: one for row, one in prepared.items() if row in current}
-        _copy(enrolment, list(kept.values()))
+        _copy(enrolment, at, list(kept.values()))
         for row, one in kept.items():
             item = current[row]
             item.state, item.template, item.digest = _ENROLLED, one.template, one.digest
@@ -136,14 +170,21 @@ def digest(enrolment: Enrolment) -> tuple[int, bytes]:
 def seal(enrolment: Enrolment, count: int, whole: bytes) -> int:
     """Seal the batch of `count` templates with this digest inside the caller's transaction; returns the edition's new
     version. Raises GateRefused."""
-    return client.seal_batch(
-        database.session(),
-        edition=enrolment.edition,
-        batch=enrolment.batch or 0,
-        secret=claim_secret(enrolment),
-        templates=count,
-        digest=whole,
-    )
+    with _at(enrolment) as at:
+        try:
+            return client.seal_batch(
+                at,
+                edition=enrolment.edition,
+                batch=enrolment.batch or 0,
+                secret=claim_secret(enrolment),
+                templates=count,
+                digest=whole,
+            )
+        except GateRefused:
+            done = _done(enrolment, at, "gallery:batch:sealed", batch=enrolment.batch, digest=whole.hex())
+            if done is None:
+                raise
+            return int(done["version"])
 
 
 def discard(enrolment: Enrolment, *, reason: str, again: bool) -> None:
@@ -154,9 +195,13 @@ def discard(enrolment: Enrolment, *, reason: str, again: bool) -> None:
     stored = enrolment.items.values_list("template", flat=True)
     photos.erase(template for template in stored if template is not None)
     sweep(enrolment)
-    with transaction.atomic(durable=True):
+    with _at(enrolment) as at, transaction.atomic(durable=True):
         if enrolment.batch is not None:
-            client.discard_batch(database.session(), enrolment.edition, enrolment.batch, claim_secret(enrolment))
+            try:
+                client.discard_batch(at, enrolment.edition, enrolment.batch, claim_secret(enrolment))
+            except GateRefused:
+                if _done(enrolment, at, "gallery:batch:discarded", batch=enrolment.batch) is None:
+                    raise
         EnrolledPhoto.objects.filter(enrolment=enrolment).delete()
         enrolment.items.filter(state=_ENROLLED).update(state=_WAITING, template=None, digest=None)
         enrolment.batch = None
@@ -181,7 +226,9 @@ def _told(
 ) -> tuple[dict[int, tuple[str, str]], _Fresh]:
     """Rows that are left out with their reasons, and those to enrol: a photo counts once in an edition."""
     hashes = {one.sha256 for one in found if one.sha256}
-    enrolled = EnrolledPhoto.objects.filter(edition=enrolment.edition, removed_at=None, photo_sha256__in=hashes)
+    enrolled = EnrolledPhoto.objects.filter(
+        shard=enrolment.shard, edition=enrolment.edition, removed_at=None, photo_sha256__in=hashes
+    )
     known = set(enrolled.values_list("photo_sha256", flat=True))
     reasons: dict[int, tuple[str, str]] = {}
     fresh: dict[int, tuple[EnrolmentItem, Extracted]] = {}
@@ -217,11 +264,11 @@ def _embedding(one: Extracted) -> NDArray[np.float32]:
     return one.embedding
 
 
-def _copy(enrolment: Enrolment, prepared: Sequence[_Prepared]) -> None:
+def _copy(enrolment: Enrolment, at: psycopg.Connection, prepared: Sequence[_Prepared]) -> None:
     """Binary COPY of templates and key halves. The vector's bytes are those that the digest covers."""
     if not prepared:
         return
-    with database.session().cursor() as cursor:
+    with at.cursor() as cursor:
         with cursor.copy(template_rows.COPY) as copy:
             # halfvec's own binary form; as bytea it passes through psycopg unchanged.
             copy.set_types(["int4", "int4", "uuid", "uuid", "bytea", "int8"])
@@ -246,6 +293,7 @@ def _remember(enrolment: Enrolment, stored: Iterable[tuple[EnrolmentItem, _Prepa
             template=one.template,
             gallery_id=enrolment.gallery_id,
             edition=enrolment.edition,
+            shard=enrolment.shard,
             enrolment=enrolment,
             person=one.person,
             person_ref=item.person_ref,

@@ -23,7 +23,7 @@ from core.exceptions import Conflict, NotFound
 from core.models import Job, JobState, User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import batches, extraction, face_models, galleries, permissions
+from search import batches, extraction, face_models, galleries, permissions, shards
 from search import manifest as manifests
 from search.exceptions import gate_sentences
 from search.gate.client import GateRefused
@@ -74,44 +74,58 @@ class EnrolmentReport:
         }
 
 
-def start(*, by: User | None, gallery: Gallery, manifest: Path, face_model: FaceModel, send: bool = True) -> Enrolment:
+def start(
+    *,
+    by: User | None,
+    gallery: Gallery,
+    manifest: Path,
+    face_model: FaceModel,
+    shard: str = "",
+    send: bool = True,
+) -> Enrolment:
     """Take a manifest in and queue the job that enrols it; by=None is the operator at the command line.
 
-    An unfinished enrolment of the same manifest is returned, to be gone on with. With send=False the caller runs the job
+    Of a gallery that is spread over several servers it takes in those people who belong to `shard` (empty: the main server):
+    it is started once for each (`shards.parts`). An unfinished enrolment of the same manifest is returned, to be gone on with. With send=False the caller runs the job
     (`run_here`). Raises NotAllowed, Invalid (field manifest), Conflict: no edition under this face model, or another
     enrolment into it is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
     face_models.check_licence(face_model)
-    edition = galleries.edition_of(gallery, face_model)
+    edition = galleries.edition_of(gallery, face_model, shard)
     read = manifests.read(manifest)
     with transaction.atomic():
-        enrolment = unfinished(gallery, edition.edition, manifest_sha256=read.sha256, folder=str(read.folder))
+        enrolment = unfinished(
+            gallery, edition.edition, shard, manifest_sha256=read.sha256, folder=str(read.folder)
+        )
         if enrolment is None:
-            enrolment = _take_in(by, gallery, face_model, edition.edition, read)
+            enrolment = _take_in(by, gallery, face_model, edition.edition, read, shard)
         jobs.enqueue(kind=KIND, subject=enrolment.id, send=send)
     return enrolment
 
 
-def unfinished(gallery: Gallery, edition: int, **of: Any) -> Enrolment | None:
+def unfinished(gallery: Gallery, edition: int, shard: str = "", **of: Any) -> Enrolment | None:
     """The unfinished enrolment into the edition with these values (which file, which place); locks the gallery.
 
     Raises Conflict when another one is not finished.
     """
     # One at a time: the second of two that start together sees the first.
     Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
-    found = Enrolment.objects.filter(edition=edition, sealed_at=None, discarded_at=None).first()
+    found = Enrolment.objects.filter(shard=shard, edition=edition, sealed_at=None, discarded_at=None).first()
     if found is not None and any(getattr(found, name) != value for name, value in of.items()):
         raise Conflict("Another enrolment into this gallery edition is not finished. Go on with it, or give it up.")
     return found
 
 
 def _take_in(
-    by: User | None, gallery: Gallery, face_model: FaceModel, edition: int, read: manifests.Manifest
+    by: User | None, gallery: Gallery, face_model: FaceModel, edition: int, read: manifests.Manifest, shard: str
 ) -> Enrolment:
+    people = galleries.people(gallery, (row.person_ref for row in read.rows))
+    rows = [row for row in read.rows if shards.of_person(gallery, people[row.person_ref]) == shard]
     enrolment = Enrolment.objects.create(
         gallery=gallery,
         edition=edition,
+        shard=shard,
         face_model=face_model,
         folder=str(read.folder),
         manifest_sha256=read.sha256,
@@ -130,7 +144,7 @@ def _take_in(
                 reason=row.reason,
                 sentence=row.sentence,
             )
-            for row in read.rows
+            for row in rows
         ),
         batch_size=2000,
     )
@@ -139,7 +153,7 @@ def _take_in(
         run=enrolment.id,
         gallery=gallery.id,
         edition=edition,
-        photos=len(read.rows),
+        photos=len(rows),
         vault_record=enrolment.id,
         values={"manifest": read.sha256},
         **signature(by, Permission.KEEP_GALLERIES),
@@ -292,7 +306,8 @@ def conclude(enrolment: Enrolment, sealing: Callable[[], tuple[int, bytes]], lef
             # Whoever removes or expunges locks the run as well, so that the digest is of what is there.
             Enrolment.objects.select_for_update(no_key=True).get(pk=enrolment.pk)
             count, whole = sealing()
-            if count:
+            kept = count > 0 or _is_first_of_a_part(enrolment)
+            if kept:
                 _seal(enrolment, count, whole, left_out())
     except GateRefused as refused:
         enrolment.version = enrolment.sealed_at = None
@@ -307,8 +322,15 @@ def conclude(enrolment: Enrolment, sealing: Callable[[], tuple[int, bytes]], lef
                 "administrator: the database's password may be in wrong hands."
             ) from refused
     else:
-        if not count:
+        if not kept:
             batches.discard(enrolment, reason="nobody_enrolled", again=False)
+
+
+def _is_first_of_a_part(enrolment: Enrolment) -> bool:
+    """Whether an empty batch has to be sealed: a server of a spread gallery to which nobody belongs is searched like the others."""
+    if not enrolment.gallery.shards:
+        return False
+    return galleries.edition_of(enrolment.gallery, enrolment.face_model, enrolment.shard).version == 0
 
 
 def _seal(enrolment: Enrolment, count: int, whole: bytes, left_out: int) -> None:

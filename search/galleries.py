@@ -185,8 +185,8 @@ def editions(gallery: Gallery) -> list[client.Edition]:
 
 
 def imported(gallery: Gallery) -> dict[int, int]:
-    """How many templates of each edition were imported and have no photo; editions without such are not in it."""
-    among = gallery.photos.filter(has_photo=False, removed_at=None)
+    """How many templates of each edition of the main server were imported and have no photo; others are not in it."""
+    among = gallery.photos.filter(has_photo=False, removed_at=None, shard="")
     return dict(among.values_list("edition").annotate(Count("template")).order_by())
 
 
@@ -195,9 +195,11 @@ def current_edition(gallery: Gallery) -> client.Edition | None:
     return next((edition for edition in editions(gallery) if edition.is_current), None)
 
 
-def edition_of(gallery: Gallery, face_model: FaceModel) -> client.Edition:
-    """The gallery's edition under this face model. Raises Conflict when it has none."""
-    for edition in editions(gallery):
+def edition_of(gallery: Gallery, face_model: FaceModel, shard: str = "") -> client.Edition:
+    """The gallery's edition under this face model, on a shard or on the main server. Raises Conflict when it has none, Unavailable."""
+    with shards.place(shard) as at:
+        found = client.editions(at, gallery.id)
+    for edition in found:
         if edition.model == face_model.hash:
             return edition
     raise Conflict(

@@ -332,6 +332,11 @@ def others(gallery: Gallery) -> list[str]:
     return [name for name in gallery.shards if name != MAIN]
 
 
+def parts(gallery: Gallery) -> list[str]:
+    """Where a gallery is: empty for the main server, then the names of its shards."""
+    return ["", *others(gallery)]
+
+
 def of_person(gallery: Gallery, person: uuid.UUID) -> str:
     """The shard that holds everything of a person, or empty for the main server: always the same, by a hash of the id."""
     if not gallery.shards:

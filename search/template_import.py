@@ -57,6 +57,10 @@ def start(
     another enrolment into it is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
+    if gallery.shards:
+        raise Conflict(
+            "This gallery is spread over several servers. Enrol photos: templates are imported on one server only."
+        )
     face_models.check_licence(face_model)
     edition = galleries.edition_of(gallery, face_model)
     read = template_file.read(embeddings, edition.dimension)

@@ -60,7 +60,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- What an approval was given for, where the intent lists servers: everything but the edition, which each of them has its own of,
--- and the list, which has them all.
+-- and the list, which has them all. What else an approval is given for belongs into search_params_of_one.
 ALTER FUNCTION gate.search_params(jsonb) RENAME TO search_params_of_one;
 CREATE FUNCTION gate.search_params(e jsonb) RETURNS bytea
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

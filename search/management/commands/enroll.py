@@ -14,7 +14,8 @@ from core.acting import in_full, user_from_option
 from core.exceptions import GlasscaseError
 from core.faces.engines import UnusableModel
 from core.models import JobState
-from search import enrolment, face_models, galleries
+from core.shard_file import MAIN
+from search import enrolment, face_models, galleries, shards
 from search.management.progress import follow, tell_left_out
 from search.models import Gallery
 
@@ -39,36 +40,42 @@ class Command(BaseCommand):
         begun = time.monotonic()
         try:
             gallery = galleries.find(options["gallery"])
-            run = enrolment.start(
-                by=by,
-                gallery=gallery,
-                manifest=options["manifest"],
-                face_model=_face_model(gallery, options["model"]),
-                send=False,
-            )
-            before = enrolment.report(run)
-            job = follow(run, unit="photo", quiet=options["verbosity"] == 0, workers=options["workers"])
+            model = _face_model(gallery, options["model"])
+            runs = [
+                enrolment.start(
+                    by=by, gallery=gallery, manifest=options["manifest"], face_model=model, shard=shard, send=False
+                )
+                for shard in shards.parts(gallery)
+            ]
+            waiting = sum(enrolment.report(run).waiting for run in runs)
+            for run in runs:
+                job = follow(run, unit="photo", quiet=options["verbosity"] == 0, workers=options["workers"])
+                if job.state != JobState.DONE:
+                    tell_left_out(self.stderr, enrolment.report(run))
+                    raise CommandError(job.problem or "The enrolment was cancelled.")
         except (GlasscaseError, UnusableModel) as problem:
             raise CommandError(in_full(problem)) from problem
-        run.refresh_from_db()
-        found = enrolment.report(run)
+        for run in runs:
+            run.refresh_from_db()
+        found = [enrolment.report(run) for run in runs]
         seconds = time.monotonic() - begun
-        tell_left_out(self.stderr, found)
-        if job.state != JobState.DONE:
-            raise CommandError(job.problem or "The enrolment was cancelled.")
-        self.stdout.write(
-            json.dumps(
-                {
-                    "enrolment": str(run.id),
-                    "gallery": str(gallery.id),
-                    "edition": run.edition,
-                    **found.as_dict(),
-                    "seconds": round(seconds, 2),
-                    "photos_per_second": round((before.waiting - found.waiting) / seconds, 2),
-                }
-            )
-        )
-        if run.sealed_at is None:
+        for one in found:
+            tell_left_out(self.stderr, one)
+        said = {
+            "enrolment": str(runs[0].id),
+            "gallery": str(gallery.id),
+            "edition": runs[0].edition,
+            **found[0].as_dict(),
+            "seconds": round(seconds, 2),
+            "photos_per_second": round((waiting - sum(one.waiting for one in found)) / seconds, 2),
+        }
+        if gallery.shards:
+            said["shards"] = [
+                {"shard": run.shard or MAIN, "enrolment": str(run.id), "edition": run.edition, **one.as_dict()}
+                for run, one in zip(runs, found, strict=True)
+            ]
+        self.stdout.write(json.dumps(said))
+        if all(run.sealed_at is None for run in runs):
             sys.exit(enrolment.NOTHING_ENROLLED)
 
 

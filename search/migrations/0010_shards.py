@@ -28,7 +28,7 @@ def names(length: int) -> Any:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0007_witness_quorum"), ("audit", "0019_shards")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0009_imported_templates"), ("audit", "0020_shards")]
     operations: ClassVar[list[Any]] = [
         *sql_files("search", ["gate/sql/120_shards.sql", "gate/sql/060_pins.sql"]),
         migrations.AddField("enrolledphoto", "shard", models.CharField(blank=True, max_length=31)),

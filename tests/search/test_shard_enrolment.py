@@ -1,0 +1,140 @@
+"""Enrolling into a gallery that is spread over several servers: everybody on one of them, and every batch sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from core import approvers, database
+from core.exceptions import Conflict
+from search import batches, face_models, galleries, template_import
+from search import shards as servers
+from search.gate import client
+from search.models import EnrolledPhoto, Enrolment
+from tests.search import shelf as shelves
+from tests.search import spread as world
+from tests.search.spread import NAMES, away
+
+
+@pytest.fixture
+def over_three(shelf: shelves.Shelf, database: Any) -> Iterator[shelves.Shelf]:
+    """The shelf, with a gallery over main, north and south instead of its own."""
+    cast = shelf.cast
+    try:
+        world.make_shards(database)
+        cast.secrets[cast.sam.id] = approvers.enrol(cast.sam, "somebody@agency.example")
+        shelf.gallery = galleries.create(
+            by=cast.carl, agency=cast.agency, name="spread", legal_basis="booking", retention_days=30
+        )
+        given: dict[str, Any] = {"by": cast.carl, "approver": cast.sam, "secret": cast.secrets[cast.sam.id]}
+        galleries.spread(gallery=shelf.gallery, over=NAMES, **given)
+        galleries.register_edition(
+            gallery=shelf.gallery, face_model=face_models.register(face_models.engine()), **given
+        )
+        yield shelf
+    finally:
+        world.drop_shards(database)
+
+
+def enroll(shelf: shelves.Shelf, photos: int) -> dict[str, Any]:
+    out = StringIO()
+    call_command("enroll", "spread", manifest=shelf.manifest(photos), workers=1, verbosity=0, stdout=out)
+    found: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
+    return found
+
+
+def held(name: str) -> tuple[int, int]:
+    """Version and templates of the only edition on a server."""
+    with servers.place(name) as own:
+        edition = client.editions(own)[-1]
+        return edition.version, edition.templates
+
+
+def test_everybody_is_enrolled_on_one_server_and_all_are_sealed(over_three: shelves.Shelf) -> None:
+    said = enroll(over_three, 12)
+    by_shard = {one["shard"]: one["enrolled"] for one in said["shards"]}
+    assert sum(by_shard.values()) == 12
+    assert set(by_shard) == {"main", *NAMES}
+    for name, count in by_shard.items():
+        assert held(name) == (1, count)
+        photos = EnrolledPhoto.objects.filter(gallery=over_three.gallery, shard="" if name == "main" else name)
+        assert photos.count() == count
+        assert {servers.of_person(over_three.gallery, one.person) or "main" for one in photos} <= {name}
+
+
+def test_a_server_to_which_nobody_belongs_is_sealed_empty_once(over_three: shelves.Shelf) -> None:
+    said = enroll(over_three, 1)
+    assert sorted(one["enrolled"] for one in said["shards"]) == [0, 0, 1]
+    assert [held(name)[0] for name in ("main", *NAMES)] == [1, 1, 1]
+    with pytest.raises(SystemExit):
+        enroll(over_three, 1)
+    assert [held(name)[0] for name in ("main", *NAMES)] == [1, 1, 1], "the same photo again adds nothing anywhere"
+
+
+def test_a_manifest_goes_on_when_a_server_is_back(over_three: shelves.Shelf) -> None:
+    with away("south"), pytest.raises(CommandError, match="south"):
+        enroll(over_three, 12)
+    enroll(over_three, 12)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 12
+    assert {one.sealed_at is None for one in Enrolment.objects.filter(gallery=over_three.gallery)} == {False}
+
+
+@pytest.mark.parametrize("after", ["open_batch", "seal_batch"])
+def test_what_a_shard_has_done_and_a_killed_process_not_noted_is_found_in_its_log(
+    over_three: shelves.Shelf, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(client, after)
+
+    def killed(own: psycopg.Connection, *given: Any, **named: Any) -> Any:
+        done = real(own, *given, **named)
+        if own.info.dbname != database.database_name():
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, after, killed)
+        with pytest.raises(KeyboardInterrupt):
+            enroll(over_three, 12)
+    # What had been finished before finds its photos enrolled already.
+    enroll(over_three, 12)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 12
+    assert [held(name)[0] for name in ("main", *NAMES)] == [1, 1, 1]
+
+
+def test_rows_that_a_shard_lost_with_its_connection_are_enrolled_again(
+    over_three: shelves.Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django has committed, the shard has not: the batch is refused when it is sealed, and made again."""
+    remember = batches._remember
+    lost: list[str] = []
+
+    def lose(enrolment: Enrolment, stored: Any) -> None:
+        remember(enrolment, stored)
+        if enrolment.shard and not lost:
+            lost.append(enrolment.shard)
+            with away(enrolment.shard):
+                pass
+
+    monkeypatch.setattr(batches, "_remember", lose)
+    with pytest.raises(CommandError):
+        enroll(over_three, 12)
+    assert lost
+    enroll(over_three, 12)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 12
+
+
+def test_templates_are_not_imported_into_a_spread_gallery(over_three: shelves.Shelf) -> None:
+    with pytest.raises(Conflict, match="spread over several servers"):
+        template_import.start(
+            by=over_three.cast.carl,
+            gallery=over_three.gallery,
+            embeddings=over_three.folder / "none.npz",
+            face_model=over_three.model,
+        )
