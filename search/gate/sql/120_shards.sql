@@ -54,11 +54,6 @@ BEGIN
         'gallery', p_gallery, 'shards', to_jsonb(p_shards), 'approver', who[1]));
 END $$;
 
-CREATE FUNCTION gate.spread_of(p_gallery uuid) RETURNS text[]
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT s.shards FROM gate.spread s WHERE s.gallery = p_gallery
-$$;
-
 -- What an approval was given for, where the intent lists servers: everything but the edition, which each of them has its own of,
 -- and the list, which has them all. What else an approval is given for belongs into search_params_of_one.
 ALTER FUNCTION gate.search_params(jsonb) RENAME TO search_params_of_one;
@@ -130,5 +125,5 @@ BEGIN
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION gate.here(), gate.spread_gallery(uuid, text[], uuid), gate.spread_of(uuid), gate.bound_salt(uuid, bytea) TO @app@;
+GRANT EXECUTE ON FUNCTION gate.here(), gate.spread_gallery(uuid, text[], uuid), gate.bound_salt(uuid, bytea) TO @app@;
 RESET ROLE;
