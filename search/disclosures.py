@@ -33,6 +33,7 @@ from core.exceptions import Conflict, GlasscaseError, Invalid, NotFound, Unavail
 from core.models import User
 from core.permissions import role_classes, signature
 from core.person_roles import Examiner, Permission
+from core.shard_file import MAIN
 from search import (
     intake,
     law,
@@ -185,6 +186,7 @@ class _Files:
 
     def packed(self) -> dict[str, bytes]:
         self._prove()
+        self._prove_shards()
         self._tell()
         self._picture()
         self._measure()
@@ -234,7 +236,38 @@ class _Files:
         shown = self._shown()
         if entry.type != "search:result:stored" or field != "candidates" or shown is None:
             return None
-        return Opening("candidates", bytes.fromhex(shown["salt"]), shown["candidates"])
+        return _opening(shown.get("parts", {}).get(MAIN, shown))
+
+    def _prove_shards(self) -> None:
+        """The same of every other server of a spread gallery, each under the keys of its own log."""
+        shown = self._shown()
+        for name, edition in shards.listed(self.request):
+            if name == MAIN:
+                continue
+            try:
+                with shards.reach(name) as connection:
+                    self._prove_shard(shards.Server(name, edition, connection), shown)
+            except (shards.ServerTrouble, storage.NotCovered) as missing:
+                raise Unavailable(f"The log of the server {name} cannot be had now. Try again later.") from missing
+
+    def _prove_shard(self, server: shards.Server, shown: Mapping[str, Any] | None) -> None:
+        keys = server.keys()
+        place = f"servers/{server.name}"
+        self.files[f"{place}/{KEYS}"] = "".join(f"{key}\n" for key in keys).encode()
+        for number, entry in enumerate(trail.entries(server.connection, self.request.id), 1):
+            body = storage.entry_body(server.connection, entry.id)
+            receipt = storage.receipt(server.connection, entry.id, keys, signed_only=True).encode()
+            Receipt.parse(receipt).verify(body, keys)
+            named = _name(number, entry)
+            self.files[f"{place}/entries/{named}.entry.json"] = body
+            self.files[f"{place}/entries/{named}.tlog-proof"] = receipt
+            if entry.type == "search:result:stored" and shown is not None:
+                opening = _opening(shown["parts"][server.name])
+                if opening.commitment != entry.fields["c"]["candidates"]:
+                    raise _Unproven(
+                        f"The list of the server {server.name} is not what its log says. Tell the oversight board."
+                    )
+                self.files[f"{place}/openings/{named}.candidates.opening.json"] = opening.encode()
 
     def _shown(self) -> dict[str, Any] | None:
         reading = CandidateReading.objects.filter(request=self.request).select_related("request").order_by("at").first()
@@ -410,6 +443,11 @@ class _Files:
             if self.fields.with_photos
             else "Candidates who became no lead are third parties: they are in it as numbers, without photo and name."
         )
+        servers = (
+            "servers/          the same of the other servers over which the gallery is spread; the entry result-merged names them all\n"
+            if self.request.shards
+            else ""
+        )
         unfinished = (
             "" if self.reviewed else "\nThe review goes on: what an examiner concluded so far is not in this file."
         )
@@ -433,7 +471,7 @@ people.json       who is behind the ids
 photos/           the searched photo and the photos of leads
 entries/          every entry of this search in the log, with its receipt
 openings/         the values that those entries seal, with what opens them
-{third}{unfinished}
+{servers}{third}{unfinished}
 
 WHAT IT DOES NOT SHOW
 {methods.of(self.entries)}
@@ -451,6 +489,10 @@ You need Python 3.11 or newer and nothing else. Take the key from the oversight 
 The last line begins with OK, or with FAIL and the reason. Do the same for every other entry; an opening has the name of its
 entry and of the field that it opens.
 """
+
+
+def _opening(part: Mapping[str, Any]) -> Opening:
+    return Opening("candidates", bytes.fromhex(part["salt"]), part["candidates"])
 
 
 def _conclusion(decision: reviews.Decision, template: str) -> str:

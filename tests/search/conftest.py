@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,13 @@ from typing import Any
 import pytest
 
 from core.faces import registry
+from search import life
+from search import shards as servers
+from search.models import SearchRequest
 from tests import kits
 from tests.search import shelf as shelves
+from tests.search import spread as world
+from tests.search.spread import Spread, away
 from tests.search.stage import Stage, running_log
 
 
@@ -59,3 +66,50 @@ def shelf(cast: Any, database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def real_shelf(cast: Any, database: Any, tmp_path: Path) -> shelves.Shelf:
     """The same under the default face model, for photos of faces."""
     return shelves.build(cast, database.home, tmp_path)
+
+
+Work = Callable[..., contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture
+def spread(stage: Stage, database: Any, settings: Any) -> Iterator[Spread]:
+    settings.GLASSCASE_LOG_WAIT_SECONDS = 2
+    try:
+        yield world.build(stage, world.make_shards(database))
+    finally:
+        world.drop_shards(database)
+
+
+@pytest.fixture
+def logs(spread: Spread, database: Any, settings: Any) -> Work:
+    """`with logs(): …`: sequencer and signer of every server, but not of those named in `without` (their signers only)."""
+
+    @contextlib.contextmanager
+    def at_work(without: tuple[str, ...] = ()) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(running_log(database.home, settings.GLASSCASE_LOG_ORIGIN))
+            for name, shard in spread.shards.items():
+                stack.enter_context(world.running(shard, sign=name not in without))
+            yield
+
+    return at_work
+
+
+@pytest.fixture
+def torn(spread: Spread, logs: Work, monkeypatch: pytest.MonkeyPatch) -> SearchRequest:
+    """A search that main and north have run when south goes away: incomplete, and south is back since."""
+    run = life._result
+    gone = contextlib.ExitStack()
+
+    def result(request: SearchRequest, bound: uuid.UUID, server: servers.Server) -> uuid.UUID:
+        if server.name == "south":
+            gone.enter_context(away("south"))
+        return run(request, bound, server)
+
+    with logs(), gone:
+        request: SearchRequest = spread.request()
+        with monkeypatch.context() as patched:
+            patched.setattr(life, "_result", result)
+            assert spread.stage.run(request) == "done"
+    assert request.state == "incomplete", request.problem
+    return request

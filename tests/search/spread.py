@@ -29,10 +29,10 @@ from audit.log import sequencer, signer
 from core import approvers, database, initialise, keystore, shard_file, shards
 from core.models import User
 from core.shards import Shard
-from search import face_models, galleries, photos
+from search import face_models, galleries, photos, trail
 from search import shards as servers
 from search.gate import client, params
-from search.models import EnrolledPhoto, Enrolment, Gallery
+from search.models import EnrolledPhoto, Enrolment, Gallery, SearchRequest
 from tests import run
 from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled
 
@@ -262,3 +262,9 @@ def away(name: str) -> Iterator[None]:
             yield
         finally:
             superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(made))
+
+
+def logged(name: str, type_: str, request: SearchRequest) -> list[dict[str, Any]]:
+    """The entries of a type about a request in the log of a server."""
+    with servers.place(name) as own:
+        return [dict(one.fields) for one in trail.entries(own, request.id) if one.type == type_]
