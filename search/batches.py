@@ -248,7 +248,7 @@ def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
     store_halves = keystore.create_many(list(templates.values()))
     people = galleries.people(enrolment.gallery, (item.person_ref for item, _ in fresh.values()))
     # Nobody defines another while this batch is open.
-    parts = sub_galleries.of_edition(enrolment.edition)
+    parts = [] if enrolment.shard else sub_galleries.of_edition(enrolment.edition)
     prepared: dict[int, _Prepared] = {}
     for row, (item, one) in fresh.items():
         template, half = templates[row], photos.new_half()

@@ -285,7 +285,14 @@ def replay(*, by: User, request: SearchRequest, approver: User, secret: str) -> 
     except shards.ServerTrouble as trouble:
         raise Unavailable(f"{trouble.sentence} Replay the search again later.") from trouble
     worst = max((one.comparison for one in found), key=_COMPARISONS.index)
-    return Replay(found[-1].entry, worst, sum(one.expunged for one in found), sum(one.near_threshold for one in found))
+    lost = [one.lost for one in found if one.lost is not None]
+    return Replay(
+        found[-1].entry,
+        worst,
+        sum(one.expunged for one in found),
+        sum(one.near_threshold for one in found),
+        sum(lost) if lost else None,
+    )
 
 
 def _replayed(server: Server, request: SearchRequest, approver: User, secret: str) -> Replay:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core import database
-from core.exceptions import Invalid
+from core.exceptions import Conflict, Invalid
 from core.models import User
 from search import permissions
 from search.exceptions import gate_sentences
@@ -37,6 +37,8 @@ def define(
     that is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
+    if gallery.shards:
+        raise Conflict("This gallery is spread over several servers: it has no sub-galleries.")
     wanted = sorted({_match(*match.split(":", 1)) for match in matches})
     wrong: dict[str, list[str]] = {}
     if not _NAME.fullmatch(name):
