@@ -29,7 +29,7 @@ from audit.models import Evaluation
 from audit.oversight import opened, verifier_file
 from audit.oversight.exports import KEYS
 from core import database
-from core.exceptions import Conflict, GlasscaseError, Invalid, NotFound, Unavailable
+from core.exceptions import Conflict, Invalid, NotFound, Unavailable
 from core.models import User
 from core.permissions import role_classes, signature
 from core.person_roles import Examiner, Permission
@@ -47,10 +47,11 @@ from search import (
     review_states,
     reviews,
     sealed,
+    shard_proofs,
     shards,
     trail,
 )
-from search.exceptions import gate_sentences
+from search.exceptions import Unproven, gate_sentences
 from search.gate import client
 from search.models import CandidateReading, Disclosure, RequestState, SearchRequest
 
@@ -59,12 +60,6 @@ _SEALED: Final = "disclosure"
 _LEFT_OUT: Final = frozenset({"search:disclosure:made"})
 _NAMED: Final = ("requester", "approver", "actor", "viewer")
 README: Final = "README.txt"
-
-
-class _Unproven(GlasscaseError):
-    """Something in the bundle does not hold: it is not handed out."""
-
-    status = 409
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +181,7 @@ class _Files:
 
     def packed(self) -> dict[str, bytes]:
         self._prove()
-        self._prove_shards()
+        self.files |= shard_proofs.files(self.request, self._shown())
         self._tell()
         self._picture()
         self._measure()
@@ -225,7 +220,7 @@ class _Files:
             for one in found.get(entry.id, []):
                 opening = one.opening if one.state == "fits" else self._list(entry, one.field)
                 if one.state == "differs" or (opening and opening.commitment != one.commitment):
-                    raise _Unproven(
+                    raise Unproven(
                         f"A sealed value of entry {entry.id} is not what the log says. Tell the oversight board."
                     )
                 if opening is not None:
@@ -236,38 +231,7 @@ class _Files:
         shown = self._shown()
         if entry.type != "search:result:stored" or field != "candidates" or shown is None:
             return None
-        return _opening(shown.get("parts", {}).get(MAIN, shown))
-
-    def _prove_shards(self) -> None:
-        """The same of every other server of a spread gallery, each under the keys of its own log."""
-        shown = self._shown()
-        for name, edition in shards.listed(self.request):
-            if name == MAIN:
-                continue
-            try:
-                with shards.reach(name) as connection:
-                    self._prove_shard(shards.Server(name, edition, connection), shown)
-            except (shards.ServerTrouble, storage.NotCovered) as missing:
-                raise Unavailable(f"The log of the server {name} cannot be had now. Try again later.") from missing
-
-    def _prove_shard(self, server: shards.Server, shown: Mapping[str, Any] | None) -> None:
-        keys = server.keys()
-        place = f"servers/{server.name}"
-        self.files[f"{place}/{KEYS}"] = "".join(f"{key}\n" for key in keys).encode()
-        for number, entry in enumerate(trail.entries(server.connection, self.request.id), 1):
-            body = storage.entry_body(server.connection, entry.id)
-            receipt = storage.receipt(server.connection, entry.id, keys, signed_only=True).encode()
-            Receipt.parse(receipt).verify(body, keys)
-            named = _name(number, entry)
-            self.files[f"{place}/entries/{named}.entry.json"] = body
-            self.files[f"{place}/entries/{named}.tlog-proof"] = receipt
-            if entry.type == "search:result:stored" and shown is not None:
-                opening = _opening(shown["parts"][server.name])
-                if opening.commitment != entry.fields["c"]["candidates"]:
-                    raise _Unproven(
-                        f"The list of the server {server.name} is not what its log says. Tell the oversight board."
-                    )
-                self.files[f"{place}/openings/{named}.candidates.opening.json"] = opening.encode()
+        return shard_proofs.opening(shown.get("parts", {}).get(MAIN, shown))
 
     def _shown(self) -> dict[str, Any] | None:
         reading = CandidateReading.objects.filter(request=self.request).select_related("request").order_by("at").first()
@@ -489,10 +453,6 @@ You need Python 3.11 or newer and nothing else. Take the key from the oversight 
 The last line begins with OK, or with FAIL and the reason. Do the same for every other entry; an opening has the name of its
 entry and of the field that it opens.
 """
-
-
-def _opening(part: Mapping[str, Any]) -> Opening:
-    return Opening("candidates", bytes.fromhex(part["salt"]), part["candidates"])
 
 
 def _conclusion(decision: reviews.Decision, template: str) -> str:

@@ -26,6 +26,12 @@ class StateConflict(Conflict):
     """The request is in a state in which this cannot be done."""
 
 
+class Unproven(GlasscaseError):
+    """Something in what was to be handed out does not hold: it stays here."""
+
+    status = 409
+
+
 class SearchRefused(GlasscaseError):
     """A search request that the rules refuse: every rule that failed, already written into the log."""
 

@@ -13,18 +13,21 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.log.checkpoint import VerifierKey
 from audit.log.proof import Receipt
-from core import database, shards
+from core import approvers, database, shards
 from core.exceptions import Conflict, Invalid, Unavailable
+from core.models import User
 from search import approvals, disclosures, erasure, galleries, life, readings, removal, requests
 from search import shards as servers
 from search.exceptions import SearchNotNow
-from search.gate import params
+from search.gate import client, params
 from search.gate.client import Candidate, Candidates
 from search.models import Gallery, SearchRequest
 from search.steps import Progress, steps
@@ -34,6 +37,11 @@ from tests.search.stage import PEOPLE
 
 Entries = Callable[..., list[dict[str, Any]]]
 Work = Callable[..., contextlib.AbstractContextManager[None]]
+
+
+@pytest.fixture
+def web() -> Client:
+    return Client()
 
 
 def test_three_servers_give_the_list_of_one(spread: Spread, logs: Work) -> None:
@@ -109,7 +117,7 @@ def test_the_photo_of_a_candidate_opens_wherever_it_is(spread: Spread, logs: Wor
 
 
 def test_a_missing_server_makes_the_search_incomplete_and_it_goes_on_when_it_is_back(
-    spread: Spread, logs: Work, entries: Entries
+    spread: Spread, logs: Work, entries: Entries, web: Client
 ) -> None:
     with logs():
         request = spread.request()
@@ -125,6 +133,13 @@ def test_a_missing_server_makes_the_search_incomplete_and_it_goes_on_when_it_is_
             with pytest.raises(Conflict, match="not there yet"):
                 readings.open_candidates(by=spread.stage.cast.erin, request=request)
             assert life.resume() == 0, "there is nothing to do before it is back"
+            web.force_login(spread.stage.cast.olivia)
+            page = web.get(reverse("search", args=[request.pk])).content.decode()
+            assert "This is not a search without candidates." in page
+            assert request.problem in page
+            health = web.get(reverse("log_health")).content.decode()
+            assert "Logs of the shards" in health
+            assert health.count("out of reach") == 1
     with logs():
         assert life.resume() == 1
         assert spread.stage.run(request) == "done"
@@ -185,6 +200,25 @@ def test_nothing_can_be_requested_or_approved_while_a_server_is_away(spread: Spr
         with pytest.raises(Invalid):
             approvals.approve(by=spread.stage.cast.sam, request=waiting, secret="AAAA-AAAA-AAAA-AAAA")
         assert spread.stage.approve(waiting).state == "ready"
+
+
+def test_a_revoked_approver_is_revoked_in_every_gate(spread: Spread) -> None:
+    sue = spread.stage.cast.sue
+    with away("south"), pytest.raises(Unavailable, match="not yet on the server south"):
+        approvers.revoke(sue)
+    assert [_approver(name, sue) for name in ("main", *NAMES)] == ["revoked", "revoked", "enrolled"]
+    approvers.revoke(sue)
+    assert [_approver(name, sue) for name in ("main", *NAMES)] == ["revoked"] * 3
+    with pytest.raises(Conflict, match="no approval secret to revoke"):
+        approvers.revoke(sue)
+    with away("north"), pytest.raises(Unavailable, match="north"):
+        approvers.enrol(sue, "somebody@agency.example")
+    assert [_approver(name, sue) for name in ("main", *NAMES)] == ["revoked"] * 3, "nowhere, rather than somewhere"
+
+
+def _approver(name: str, who: User) -> str:
+    with servers.place(name) as own:
+        return client.approver_state(own, who.id)
 
 
 def test_a_replay_runs_in_every_server(spread: Spread, logs: Work) -> None:
