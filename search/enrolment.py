@@ -95,9 +95,7 @@ def start(
     edition = galleries.edition_of(gallery, face_model, shard)
     read = manifests.read(manifest)
     with transaction.atomic():
-        enrolment = unfinished(
-            gallery, edition.edition, shard, manifest_sha256=read.sha256, folder=str(read.folder)
-        )
+        enrolment = unfinished(gallery, edition.edition, shard, manifest_sha256=read.sha256, folder=str(read.folder))
         if enrolment is None:
             enrolment = _take_in(by, gallery, face_model, edition.edition, read, shard)
         jobs.enqueue(kind=KIND, subject=enrolment.id, send=send)

@@ -26,7 +26,12 @@ class Signature:
 
 
 def propose_two(
-    *, by: User | None, act: str, params: Mapping[str, Any], signatures: Sequence[Signature], at: psycopg.Connection | None = None
+    *,
+    by: User | None,
+    act: str,
+    params: Mapping[str, Any],
+    signatures: Sequence[Signature],
+    at: psycopg.Connection | None = None,
 ) -> list[uuid.UUID]:
     """As `propose`, for an act that two different people sign. Raises Invalid when they are not two."""
     if len({signature.approver.id for signature in signatures}) != 2:

@@ -52,13 +52,17 @@ def start(
     job (`enrolment.run_here`). Raises NotAllowed, Invalid for a secret or fewer than two approvers, Conflict.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
+    if gallery.shards:
+        raise Conflict(
+            "This gallery is spread over several servers and stays under its face model. Make a new gallery for another one."
+        )
     face_models.check_licence(face_model)
     source, target = galleries.current_edition(gallery), galleries.edition_of(gallery, face_model)
     if source is None or source.edition == target.edition:
         raise Conflict("The gallery is searched under this face model. There is nothing to read again.")
     same = {"source": Enrolment.Source.REEMBEDDED, "from_edition": source.edition}
     with transaction.atomic():
-        run = enrolment.unfinished(gallery, target.edition, **same)
+        run = enrolment.unfinished(gallery, target.edition, "", **same)
         if run is not None:
             jobs.enqueue(kind=KIND, subject=run.id, send=send)
             return run
@@ -79,7 +83,7 @@ def start(
     try:
         proposals = propose_two(by=by, act="gallery:open_reembedding", params=act, signatures=signatures)
         with transaction.atomic(), gate_sentences():
-            enrolment.unfinished(gallery, target.edition, **same)
+            enrolment.unfinished(gallery, target.edition, "", **same)
             run.batch = client.open_reembedding(
                 database.session(),
                 gallery=gallery.id,

@@ -54,9 +54,7 @@ def adopt(*, by: User, evaluation: Evaluation, signatures: Sequence[Signature]) 
     wanted = params.adopt_evaluation(**values)
     with _each_gate() as gates, gate_sentences():
         for gate in gates:
-            proposals = propose_two(
-                by=by, act="gate:adopt_evaluation", params=wanted, signatures=signatures, at=gate
-            )
+            proposals = propose_two(by=by, act="gate:adopt_evaluation", params=wanted, signatures=signatures, at=gate)
             client.adopt_evaluation(gate, proposals=proposals, **values)
     with transaction.atomic():
         evaluation.adopted_at = timezone.now()

@@ -14,5 +14,5 @@ def fill_registry(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0021_sub_galleries")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("audit", "0022_reembedding")]
     operations: ClassVar[list[Any]] = [migrations.RunPython(fill_registry, migrations.RunPython.noop, elidable=False)]

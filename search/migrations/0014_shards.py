@@ -28,9 +28,9 @@ def names(length: int) -> Any:
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0011_sub_galleries"), ("audit", "0022_shards")]
+    dependencies: ClassVar[list[tuple[str, str]]] = [("search", "0013_reembedding"), ("audit", "0023_shards")]
     operations: ClassVar[list[Any]] = [
-        *sql_files("search", ["gate/sql/150_shards.sql", "gate/sql/060_pins.sql"]),
+        *sql_files("search", ["gate/sql/170_shards.sql", "gate/sql/060_pins.sql"]),
         migrations.AddField("enrolledphoto", "shard", models.CharField(blank=True, max_length=31)),
         migrations.AddField("enrolment", "shard", models.CharField(blank=True, max_length=31)),
         migrations.AddField("gallery", "shards", names(31)),
