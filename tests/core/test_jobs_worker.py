@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def worker(database: Any, queues: str = "search,default,evaluation") -> Iterator[subprocess.Popen[bytes]]:
+def worker(database: Any, queues: str = "search,default,enrolment,evaluation") -> Iterator[subprocess.Popen[bytes]]:
     """A worker with one pool process, in a process group of its own; what is left of it is killed at the end."""
     command = [sys.executable, "-m", "celery", "-A", "core.celery:app", "worker", "--include", "tests.core.worker_jobs"]
     with (database.home / "worker.log").open("ab") as log:

@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pgvector import HalfVector
@@ -307,6 +307,7 @@ def test_the_command_tells_what_was_imported_and_what_was_left_out(
         call_command("import_templates", "bookings", embeddings=path, model="0" * 64)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(st.integers(1, 40), st.integers(16, 70), st.integers(0, 2**32 - 1))
 def test_the_digest_in_blocks_is_the_one_row_by_row(count: int, dimension: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
