@@ -44,8 +44,16 @@ def memory_bytes() -> int:
 
 
 def default_buffers_mb() -> int:
-    """Return shared_buffers in MiB: a quarter of the memory, at most 2 GiB, at least PostgreSQL's own 128 MiB."""
-    return max(128, min(memory_bytes() // 4 // MEGABYTE, 2048))
+    """Return shared_buffers in MiB: a quarter of the memory, at most 16 GiB, at least PostgreSQL's own 128 MiB.
+
+    Searches are as fast as memory only where the searched editions stay in it: docs/reference/memory.md.
+    """
+    return max(128, min(memory_bytes() // 4 // MEGABYTE, 16 * 1024))
+
+
+def worker_processes() -> int:
+    """Return max_worker_processes: one for each core and one besides, at least PostgreSQL's own 8."""
+    return max(8, (os.cpu_count() or 1) + 1)
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,7 @@ class Server:
             "unix_socket_permissions": "0777",
             "max_connections": self.max_connections,
             "shared_buffers": f"{self.buffers_mb or default_buffers_mb()}MB",
+            "max_worker_processes": worker_processes(),
             "password_encryption": "scram-sha-256",
             "scram_iterations": 4096 if self.durable else 1,
             "timezone": "UTC",

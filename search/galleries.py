@@ -195,6 +195,14 @@ def current_edition(gallery: Gallery) -> client.Edition | None:
     return next((edition for edition in editions(gallery) if edition.is_current), None)
 
 
+def warm() -> None:
+    """Let the database read every edition that is searched into its memory, as far as it fits."""
+    with database.connect("app") as own:
+        for edition in client.editions(own):
+            if edition.is_current and edition.version:
+                client.warm(own, edition.edition)
+
+
 def edition_of(gallery: Gallery, face_model: FaceModel, shard: str = "") -> client.Edition:
     """The gallery's edition under this face model, on a shard or on the main server. Raises Conflict when it has none, Unavailable."""
     with shards.place(shard) as at:

@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
+import psycopg
+import structlog
+from celery.signals import worker_ready
+
 from core.celery import app
-from search import codes, erasure, life, removal
+from search import codes, erasure, galleries, life, removal
+
+_log = structlog.get_logger(__name__)
+
+
+@worker_ready.connect
+def warm_galleries(sender: Any, **_: Any) -> None:
+    """A worker of searches has started, perhaps after the database was: the first search shall not wait for the disk."""
+    if any(queue.name == "search" for queue in sender.task_consumer.queues):
+        threading.Thread(target=_warm, name="warm galleries", daemon=True).start()
+
+
+def _warm() -> None:
+    try:
+        galleries.warm()
+    except psycopg.Error:
+        _log.warning("galleries were not warmed", exc_info=True)
 
 
 @app.task(name="search.expire_requests")

@@ -14,7 +14,19 @@ from audit.models import BenchmarkSet, Evaluation, EvaluationChunk
 from core import state
 from core.models import Job, JobState
 from core.portraits import portrait_jpeg
-from search import cases, enrolment, galleries, holds, intake, leads, outcomes, reembedding, requests, reviews
+from search import (
+    cases,
+    enrolment,
+    galleries,
+    holds,
+    intake,
+    leads,
+    outcomes,
+    reembedding,
+    requests,
+    reviews,
+    sub_galleries,
+)
 from search.models import Case, Enrolment, FaceModel, Lead, SearchRequest
 from search.outcome_rules import OutcomeFields
 from search.proposals import Signature
@@ -141,6 +153,15 @@ def build(stage: Stage) -> World:
     findings.file(by=cast.bea, text="The set has sixteen people: nothing can be shown with so few.", evaluation=first)
     answered = findings.file(by=cast.bea, text="The report does not say who drew the portraits.")
     findings.close(by=cast.bea, finding=answered, resolution="The program is named in its provenance.")
+    # A part of the gallery that can be searched alone: the form offers it, the gallery's page lists it.
+    sub_galleries.define(
+        by=cast.carl,
+        gallery=stage.gallery,
+        name="washington-county",
+        matches=["county:washington", "sex:female", "sex:male"],
+        approver=cast.sam,
+        secret=cast.secrets[cast.sam.id],
+    )
     found = world.searches
     found["done"] = stage.done()
     found["nobody"] = stage.done(STRANGER, justification=OTHER_STORY)

@@ -160,10 +160,18 @@ def test_the_log_takes_no_statements_and_no_values(server):
     assert secret not in written
 
 
-@pytest.mark.parametrize(("memory_mb", "buffers_mb"), [(256, 128), (1024, 256), (4096, 1024), (64 * 1024, 2048)])
+@pytest.mark.parametrize(
+    ("memory_mb", "buffers_mb"), [(256, 128), (1024, 256), (4096, 1024), (32 * 1024, 8192), (256 * 1024, 16384)]
+)
 def test_buffers_are_a_quarter_of_the_memory_within_limits(monkeypatch, memory_mb, buffers_mb):
     monkeypatch.setattr(embedded, "memory_bytes", lambda: memory_mb * 1024 * 1024)
     assert embedded.default_buffers_mb() == buffers_mb
+
+
+@pytest.mark.parametrize(("cores", "processes"), [(None, 8), (2, 8), (7, 8), (64, 65)])
+def test_there_is_a_worker_process_for_each_core(monkeypatch, cores, processes):
+    monkeypatch.setattr(embedded.os, "cpu_count", lambda: cores)
+    assert embedded.worker_processes() == processes
 
 
 def test_buffers_can_be_chosen(server):
