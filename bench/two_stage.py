@@ -163,7 +163,7 @@ def _passed(installation: Installation, here: _Gallery, people: int, probes: NDA
     for probe in probes:
         row = installation.superuser.execute(
             "SELECT cardinality(gallery.shortlist(%(edition)s, %(probe)s,"
-            " gallery.cut_of(%(edition)s, %(probe)s, %(threshold)s, %(loss)s), NULL))",
+            " gallery.cut_of(%(edition)s, %(probe)s, %(threshold)s, %(loss)s)))",
             {
                 "edition": here.edition.edition,
                 "probe": HalfVector(probe).to_text(),

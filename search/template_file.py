@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -132,6 +134,20 @@ def _repeated(person: str, earlier_person: str, earlier: int) -> tuple[str, str]
     return "two_people", f"Row {earlier + 1} holds the same embedding for somebody else."
 
 
+# What reading raises for files that are cut off, encrypted, packed by a method that Python has not, or that announce more than there is.
+_DAMAGED: Final = (
+    OSError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 def _arrays(path: Path, dimension: int) -> tuple[NDArray[Any], dict[str, list[str]], str]:
     try:
         with path.open("rb") as stream:
@@ -139,7 +155,7 @@ def _arrays(path: Path, dimension: int) -> tuple[NDArray[Any], dict[str, list[st
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-    except (OSError, zipfile.BadZipFile, EOFError) as problem:
+    except _DAMAGED as problem:
         raise _invalid(f"{path.name} is not an .npz file that can be read.") from problem
     except (ValueError, TypeError, AttributeError) as problem:  # object arrays; a plain .npy, which is no archive
         raise _invalid(f"{path.name} holds something else than plain arrays. Save one table of floats.") from problem

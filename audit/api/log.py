@@ -178,7 +178,7 @@ class Absence(Files):
         media_type="application/json",
     )
     def post(self, request: Request) -> HttpResponse:
-        stated = absences.state(by=self.person, **self.given(AbsenceAsked))
+        stated = absences.state(by=self.person, most=absences.MOST_AT_ONCE, **self.given(AbsenceAsked))
         return binary(stated.encode(), ENTRY_TYPE, absences.file_name(stated))
 
 

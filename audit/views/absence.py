@@ -26,7 +26,11 @@ def absence_page(request: HttpRequest) -> HttpResponse:
         chosen = form.cleaned_data
         try:
             stated = absences.state(
-                by=person(request), number=chosen["number"], first=chosen["first"], last=chosen["last"]
+                by=person(request),
+                number=chosen["number"],
+                first=chosen["first"],
+                last=chosen["last"],
+                most=absences.MOST_AT_ONCE,
             )
         except Invalid as invalid:
             form.refuse(invalid)

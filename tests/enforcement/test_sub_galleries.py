@@ -63,6 +63,7 @@ def test_the_scan_gives_what_brute_force_gives_in_any_gallery(
     marks: int | None,
 ) -> None:
     own = OwnGallery(world, DIMENSION)
+    assert sum(own.define(name, f"part:{name}") for name in ("first", "second", "third")) == 7
     vectors = vectors_of(count, seed)
     rng = np.random.default_rng(seed + 1)
     rows = rows_of(vectors, rng.integers(0, 8, count))
@@ -89,6 +90,19 @@ def test_the_scan_gives_what_brute_force_gives_in_any_gallery(
     possible = [template for template, score in wanted if score >= threshold - 3]
     assert {template for template, _ in found} <= set(possible)
     assert len(found) == k or set(sure) <= {template for template, _ in found}
+
+
+def test_a_mark_without_a_name_is_not_sealed_so_that_no_later_name_finds_it(world: World) -> None:
+    own = OwnGallery(world, DIMENSION)
+    for mark in (1, 2, 2**62):
+        rows = rows_of(vectors_of(4, 8), np.array([0, 0, 0, mark]))
+        batch, secret = own.open()
+        own.copy(world.app, batch, rows)
+        with refused("marks"):
+            own.seal(batch, secret, rows)
+        client.discard_batch(world.app, own.edition, batch, secret)
+    assert own.define("first", "part:first") == 1
+    own.enrol(rows_of(vectors_of(4, 8), np.array([0, 1, 0, 1])))
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
         rng = np.random.default_rng(seed)
         probe = HalfVector(at(rng.uniform(0, 1), allowed.faces[rng.integers(PEOPLE)], rng)).to_text()
         facts = {"e": allowed.edition, "q": probe, "t": threshold, "k": k, "cut": distance, "b": batches}
-        passed = as_superuser.execute("SELECT gallery.shortlist(%(e)s, %(q)s, %(cut)s, NULL)", facts).fetchone()
+        passed = as_superuser.execute("SELECT gallery.shortlist(%(e)s, %(q)s, %(cut)s)", facts).fetchone()
         assert passed is not None
         by_hand = as_superuser.execute(
             "SELECT array_agg(template) FROM gallery.code WHERE edition = %(e)s"
@@ -111,7 +111,7 @@ def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
         for version in (1, last):
             facts |= {"v": version, "near": passed[0]}
             two = as_superuser.execute(
-                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, NULL, %(near)s)", facts
+                "SELECT * FROM gallery.rerank(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, %(k)s, NULL, %(near)s, 200)", facts
             ).fetchall()
             exact = as_superuser.execute(
                 "SELECT * FROM gallery.scan(%(e)s, %(b)s, %(v)s, %(q)s, %(t)s, 100000, NULL)", facts

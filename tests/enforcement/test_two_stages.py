@@ -182,9 +182,10 @@ STATEMENTS = (
     "SELECT gallery.drop_codes({edition})",
     "SELECT gallery.code_of({edition}, '[1]')",
     "SELECT gallery.cut_of({edition}, '[1]', 1, 0.5)",
-    "SELECT gallery.shortlist({edition}, '[1]', 1024, NULL)",
-    "SELECT gallery.within_cut({edition}, repeat('1', 1024)::bit varying, 1024, NULL)",
-    "SELECT gallery.rerank({edition}, '{{1}}', 1, '[1]', 1, 1, NULL, '{{}}')",
+    "SELECT gallery.shortlist({edition}, '[1]', 1024)",
+    "SELECT gallery.within_cut({edition}, repeat('1', 1024)::bit varying, 1024)",
+    "SELECT gallery.rerank({edition}, '{{1}}', 1, '[1]', 1, 1, NULL, '{{}}', 1)",
+    "SELECT * FROM gallery.second_stage({edition}, 400, 1000)",
     "SELECT gallery.is_coded({edition}, '{{1}}')",
     "UPDATE gate.setting SET value = 1",
     "SELECT cut FROM gate.outcome",
@@ -273,6 +274,67 @@ def test_the_first_stage_keeps_its_plan_whatever_the_caller_sets(
     assert allowed.logged("search:result:stored", filed.request)[0]["method"] == "two_stage"
 
 
+def counted(connection: psycopg.Connection, edition: int) -> list[tuple[Any, ...]]:
+    """What PostgreSQL's statistics, which everybody may read, say of the tables that the second stage reads."""
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    connection.execute("SELECT 1")
+    return connection.execute(
+        "SELECT relname, seq_scan, seq_tup_read, coalesce(idx_scan, 0), coalesce(idx_tup_fetch, 0) FROM pg_stat_all_tables"
+        " WHERE schemaname = 'gallery' AND relname IN (%s, %s, 'removed', 'plane') ORDER BY 1",
+        [f"template_{edition}", f"code_{edition}"],
+    ).fetchall()
+
+
+def grown(before: list[tuple[Any, ...]], after: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [
+        (old[0], *(one - other for one, other in zip(new[1:], old[1:], strict=True)))
+        for old, new in zip(before, after, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("method", ["exact", "two_stage"])
+def test_neither_counters_nor_the_entry_tell_whether_a_search_found_somebody(
+    allowed: World, as_role: Open, method: str
+) -> None:
+    """Mallory runs bound searches, rolls them back and reads the statistics."""
+    if method == "exact":
+        allowed.set_policy("two_stage_from", 0)
+    values = params.remove(edition=allowed.edition, templates=[allowed.rows[9][0]])
+    [proposal] = allowed.propose("gallery:remove", values, allowed.sam)
+    client.remove(allowed.app, edition=allowed.edition, templates=[allowed.rows[9][0]], proposal=proposal)
+    rng = np.random.default_rng(21)
+    mallory = as_role("app", autocommit=False)
+    seen = []
+    nobody = rng.standard_normal(DIMENSION)
+    for probe in (at(0.8, allowed.faces[3], rng), at(0.8, allowed.faces[9], rng), nobody / np.linalg.norm(nobody)):
+        filed = allowed.bound(probe, threshold=HIGH)
+        before = counted(mallory, allowed.edition)
+        mallory.commit()
+        allowed.execute(mallory, filed)
+        body = mallory.execute(
+            "SELECT length(body), convert_from(body, 'UTF8') LIKE '%%two_stage%%' FROM log.entry ORDER BY id DESC LIMIT 1"
+        ).fetchone()
+        mallory.rollback()
+        seen.append((grown(before, counted(mallory, allowed.edition)), body))
+        mallory.commit()
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_the_second_stage_reads_as_many_rows_whatever_is_near(allowed: World, as_superuser: psycopg.Connection) -> None:
+    facts = {"e": allowed.edition, "q": HalfVector(allowed.faces[3]).to_text()}
+    ids = [row[0] for row in allowed.rows]
+    read = []
+    for near in ([], ids[:1], ids[3:4], ids[100:140], ids[:50]):
+        before = counted(as_superuser, allowed.edition)
+        as_superuser.execute(
+            "SELECT * FROM gallery.rerank(%(e)s, '{1}', 1, %(q)s, 300000, 10, NULL, %(near)s::uuid[], 50)",
+            facts | {"near": near},
+        )
+        read.append(grown(before, counted(as_superuser, allowed.edition)))
+    assert all(one == read[0] for one in read)
+    assert read[0][-1][3] == 50, "by primary key"
+
+
 def test_a_sub_gallery_is_searched_in_two_stages_as_well(world: World) -> None:
     own = OwnGallery(world, DIMENSION)
     mark = own.define("washington", "county:washington")
@@ -295,7 +357,7 @@ def test_the_second_stage_keeps_to_a_sub_gallery(allowed: World, as_superuser: p
     facts = {"e": allowed.edition, "q": HalfVector(allowed.faces[3]).to_text(), "near": near}
     for marks in (None, 4, 2, 6):
         two = as_superuser.execute(
-            "SELECT * FROM gallery.rerank(%(e)s, '{1}', 1, %(q)s, 1, 1000, %(m)s, %(near)s)", facts | {"m": marks}
+            "SELECT * FROM gallery.rerank(%(e)s, '{1}', 1, %(q)s, 1, 1000, %(m)s, %(near)s, 10)", facts | {"m": marks}
         ).fetchall()
         exact = as_superuser.execute(
             "SELECT * FROM gallery.scan(%(e)s, '{1}', 1, %(q)s, 1, 1000, %(m)s)", facts | {"m": marks}

@@ -104,6 +104,7 @@ def test_only_the_board_states_and_only_what_is_signed(stage: Stage, log_at_work
         {"first": 3, "last": 2},
         {"last": 10**9},
         {"first": -1},
+        {"most": 0},
     ):
         with pytest.raises(Invalid):
             absences.state(by=stage.cast.bea, **{"number": "2024-00009", **wrong})

@@ -116,6 +116,8 @@ DECLARE
     bytes bigint := pg_relation_size(to_regclass(format('gallery.%I', leaf)));
     -- Batches are numbered from 1 and sealed in that order: the list matters only where one was discarded.
     gaps  boolean := p_batches <> ARRAY(SELECT generate_series(1, cardinality(p_batches)));
+    -- Read before the search: a join would read them only once a row passes, and the statistics, which everybody may read, would tell.
+    gone  uuid[] := ARRAY(SELECT r.template FROM gallery.removed r WHERE r.edition = p_edition AND r.version <= p_version);
 BEGIN
     IF bytes IS NULL OR p_batches = '{}' THEN
         RETURN;
@@ -129,18 +131,16 @@ BEGIN
             SELECT t.template, round(-(t.embedding OPERATOR(public.<#>) $1) * 1000000)::integer AS score
             FROM gallery.%I t
             WHERE %s%s
-                AND (t.embedding OPERATOR(public.<#>) $1) <= (0.6 - $2) / 1000000.0::double precision
-                AND NOT EXISTS (
-                    SELECT FROM gallery.removed r
-                    WHERE r.edition = $3 AND r.template = t.template AND r.version <= $4)
+                AND (t.embedding OPERATOR(public.<#>) $1) <= (0.6 - $2) / 1000000.0::double precision%s
         ) f
         WHERE f.score >= $2
         ORDER BY f.score DESC, f.template
-        LIMIT $5',
+        LIMIT $3',
         leaf,
-        CASE WHEN gaps THEN 't.batch = ANY ($6)' ELSE format('t.batch <= %s', cardinality(p_batches)) END,
-        CASE WHEN p_marks IS NOT NULL THEN ' AND (t.marks & $7) <> 0' END)
-    USING p_probe, p_threshold, p_edition, p_version, p_k, p_batches, p_marks;
+        CASE WHEN gaps THEN 't.batch = ANY ($4)' ELSE format('t.batch <= %s', cardinality(p_batches)) END,
+        CASE WHEN p_marks IS NOT NULL THEN ' AND (t.marks & $5) <> 0' END,
+        CASE WHEN gone <> '{}' THEN ' AND t.template <> ALL ($6)' END)
+    USING p_probe, p_threshold, p_k, p_batches, p_marks, gone;
 END $$;
 REVOKE ALL ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION gallery.scan(integer, integer[], integer, public.halfvec, integer, integer, bigint) TO @gate_owner@;

@@ -10,6 +10,7 @@ CREATE TABLE gallery.codebook (
     edition integer PRIMARY KEY REFERENCES gallery.edition,
     digest  bytea NOT NULL,                        -- SHA-256 over the planes in order, each in binary form
     longest double precision NOT NULL DEFAULT 0,   -- length of the longest template that has a code
+    near    integer,                               -- the distance within which 1 % of the templates lie of each other
     coding  integer[] NOT NULL DEFAULT '{}',
     page    bigint NOT NULL DEFAULT 0,
     pages   bigint NOT NULL DEFAULT 0,
@@ -147,7 +148,11 @@ BEGIN
         RETURN;
     END IF;
     INSERT INTO gallery.coded (edition, batch) SELECT p_edition, b FROM unnest(c.coding) AS b;
-    UPDATE gallery.codebook SET coding = '{}' WHERE edition = p_edition;
+    UPDATE gallery.codebook SET coding = '{}', near = (
+        SELECT percentile_disc(0.01) WITHIN GROUP (ORDER BY a.code OPERATOR(public.<~>) o.code)
+        FROM (SELECT x.code, x.template FROM gallery.code x WHERE x.edition = p_edition LIMIT 32) a
+        JOIN (SELECT x.code, x.template FROM gallery.code x WHERE x.edition = p_edition LIMIT 10000) o ON o.template <> a.template)
+    WHERE edition = p_edition;
     EXECUTE format('ANALYZE gallery.code_%s (edition)', p_edition);
     PERFORM log.append_as_gallery('gallery:codes:built', jsonb_build_object(
         'edition', p_edition, 'batches', cardinality(c.coding), 'templates', templates));
@@ -233,7 +238,7 @@ $$;
 
 -- The first stage. As the exact scan it reads the partition itself, keeps its parallel plan through the inner RETURN QUERY and pins what a
 -- caller could turn.
-CREATE FUNCTION gallery.within_cut(p_edition integer, p_code bit varying, p_cut integer, p_most bigint) RETURNS SETOF uuid
+CREATE FUNCTION gallery.within_cut(p_edition integer, p_code bit varying, p_cut integer) RETURNS SETOF uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET enable_seqscan = on SET plan_cache_mode = force_custom_plan
     SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_operator_cost = 0.0025
@@ -252,39 +257,65 @@ BEGIN
         CASE WHEN bytes < 8388608 THEN 0 ELSE 1 + bytes / 67108864 END,
         greatest(current_setting('max_worker_processes')::integer - 1, 0), 64)::text, true);
     RETURN QUERY EXECUTE format(
-        'SELECT c.template FROM gallery.%I c WHERE (c.code OPERATOR(public.<~>) $1) <= $2::double precision LIMIT $3', leaf)
-        USING p_code::bit(1024), p_cut, p_most;
+        'SELECT c.template FROM gallery.%I c WHERE (c.code OPERATOR(public.<~>) $1) <= $2::double precision', leaf)
+        USING p_code::bit(1024), p_cut;
 END $$;
 
--- The templates within the cut; NULL where it is more than `p_most` (NULL: however many).
-CREATE FUNCTION gallery.shortlist(p_edition integer, p_probe public.halfvec, p_cut integer, p_most bigint) RETURNS uuid[]
+-- Whether a cut leaves few enough for two stages, and how many rows the second one reads. Both follow from the edition and the threshold
+-- alone: the statistics of PostgreSQL, which everybody may read, count rows, and the result's entry names the method. If either hung on
+-- what passed the cut, a search that is rolled back would say whether it found somebody. `reads` is a fifth more than random vectors
+-- would leave, and never below 1,000: where more than that pass, the number says nothing about one person.
+CREATE FUNCTION gallery.second_stage(p_edition integer, p_cut integer, p_templates integer) RETURNS TABLE (few boolean, reads integer)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET transform_null_equals = off AS $$
+DECLARE
+    term  double precision := 1024 * ln(0.5);  -- logarithm of the probability that k of 1,024 bits differ by chance
+    share double precision := 0;
+BEGIN
+    FOR k IN 0..coalesce(p_cut, -1) LOOP
+        IF term > -700 THEN
+            share := share + exp(term);
+        END IF;
+        term := term + ln(greatest(1024 - k, 1)::double precision) - ln((k + 1)::double precision);
+    END LOOP;
+    few := coalesce(p_cut <= (SELECT c.near FROM gallery.codebook c WHERE c.edition = p_edition), false);
+    reads := least(p_templates, greatest(1000, ceil(1.2 * share * p_templates)::integer));
+    RETURN NEXT;
+END $$;
+
+-- The templates within the cut.
+CREATE FUNCTION gallery.shortlist(p_edition integer, p_probe public.halfvec, p_cut integer) RETURNS uuid[]
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN count(*) <= p_most OR p_most IS NULL THEN coalesce(array_agg(w), ARRAY[]::uuid[]) END
-    FROM gallery.within_cut(p_edition, gallery.code_of(p_edition, p_probe), p_cut, p_most + 1) AS w
+    SELECT coalesce(array_agg(w), ARRAY[]::uuid[]) FROM gallery.within_cut(p_edition, gallery.code_of(p_edition, p_probe), p_cut) AS w
 $$;
 
 -- The second stage: the exact scan restricted to a shortlist, by primary key. p_marks: the bit of a sub-gallery, as in gallery.scan.
+-- It reads `p_reads` rows whatever the shortlist holds, filled up with others that can become no candidates; OFFSET 0 keeps every test
+-- behind the reading, and what was removed is looked up before.
 CREATE FUNCTION gallery.rerank(p_edition integer, p_batches integer[], p_version integer, p_probe public.halfvec, p_threshold integer,
-    p_k integer, p_marks bigint, p_shortlist uuid[]) RETURNS TABLE (template uuid, score integer)
+    p_k integer, p_marks bigint, p_shortlist uuid[], p_reads integer) RETURNS TABLE (template uuid, score integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET enable_nestloop = on SET enable_indexscan = on SET enable_indexonlyscan = on SET enable_sort = on SET enable_hashjoin = off
     SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off SET enable_partition_pruning = on
-    SET plan_cache_mode = force_custom_plan SET max_parallel_workers_per_gather = 0 SET debug_parallel_query = off
+    SET enable_memoize = off SET plan_cache_mode = force_custom_plan SET max_parallel_workers_per_gather = 0 SET debug_parallel_query = off
     SET seq_page_cost = 1 SET random_page_cost = 4 SET cpu_tuple_cost = 0.01 SET cpu_operator_cost = 0.0025
     SET work_mem = '64MB' SET jit = off SET transform_null_equals = off
 AS $$
+DECLARE
+    near   integer := cardinality(p_shortlist);
+    others uuid[] := ARRAY(SELECT c.template FROM gallery.code c WHERE c.edition = p_edition LIMIT p_reads);
+    gone   uuid[] := ARRAY(SELECT r.template FROM gallery.removed r WHERE r.edition = p_edition AND r.version <= p_version);
+    ids    uuid[];
 BEGIN
+    SELECT p_shortlist || coalesce(array_agg(o) FILTER (WHERE place <= p_reads - near), '{}') INTO ids FROM (
+        SELECT o, row_number() OVER () AS place FROM unnest(others) AS o WHERE o <> ALL (p_shortlist)) x;
     RETURN QUERY
     SELECT f.template, f.score FROM (
-        SELECT t.template, round(-(t.embedding OPERATOR(public.<#>) p_probe) * 1000000)::integer AS score
-        FROM unnest(p_shortlist) AS n JOIN gallery.template t ON t.template = n
-        WHERE t.edition = p_edition AND t.batch = ANY (p_batches) AND (p_marks IS NULL OR (t.marks & p_marks) <> 0)
-            AND (t.embedding OPERATOR(public.<#>) p_probe) <= (0.6 - p_threshold) / 1000000.0::double precision
-            AND NOT EXISTS (
-                SELECT FROM gallery.removed r
-                WHERE r.edition = p_edition AND r.template = t.template AND r.version <= p_version)
+        SELECT t.template, t.batch, t.marks, n.place, round(-(t.embedding OPERATOR(public.<#>) p_probe) * 1000000)::integer AS score
+        FROM unnest(ids) WITH ORDINALITY AS n (template, place) JOIN gallery.template t ON t.template = n.template
+        WHERE t.edition = p_edition OFFSET 0
     ) f
-    WHERE f.score >= p_threshold
+    WHERE f.place <= near AND f.score >= p_threshold AND f.batch = ANY (p_batches) AND (p_marks IS NULL OR (f.marks & p_marks) <> 0)
+        AND f.template <> ALL (gone)
     ORDER BY f.score DESC, f.template
     LIMIT p_k;
 END $$;
@@ -300,6 +331,6 @@ $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gallery FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION gallery.build_codes(integer, integer), gallery.uncoded() TO @app@;
 GRANT EXECUTE ON FUNCTION gallery.is_coded(integer, integer[]), gallery.cut_of(integer, public.halfvec, integer, double precision),
-    gallery.shortlist(integer, public.halfvec, integer, bigint),
-    gallery.rerank(integer, integer[], integer, public.halfvec, integer, integer, bigint, uuid[]) TO @gate_owner@;
+    gallery.second_stage(integer, integer, integer), gallery.shortlist(integer, public.halfvec, integer),
+    gallery.rerank(integer, integer[], integer, public.halfvec, integer, integer, bigint, uuid[], integer) TO @gate_owner@;
 RESET ROLE;

@@ -8,7 +8,7 @@ INSERT INTO gate.setting (name, value, minimum, maximum, note) VALUES
 ALTER TABLE gate.outcome ADD COLUMN cut integer;
 
 -- The list of a bound search: of a shortlist, or of the whole edition without one.
-CREATE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], OUT templates uuid[], OUT scores integer[])
+CREATE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], p_reads integer, OUT templates uuid[], OUT scores integer[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF p_shortlist IS NULL THEN
@@ -18,7 +18,7 @@ BEGIN
     ELSE
         SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
         INTO templates, scores
-        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, NULL, p_shortlist)
+        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, NULL, p_shortlist, p_reads)
             WITH ORDINALITY AS s (template, score, place);
     END IF;
 END $$;
@@ -29,6 +29,7 @@ DECLARE
     b         gate.bound;
     v         record;
     cut       integer;
+    second    record;
     near      uuid[];
     loss      constant integer := 1000000;
     templates uuid[];
@@ -60,13 +61,19 @@ BEGIN
         PERFORM gate.refuse('expired', 'The search has expired. Request it again.');
     END IF;
     SELECT * INTO v FROM gallery.version_of(b.edition, b.version);
-    -- Two stages where two people allowed them for editions of this size, every template has its code and the cut leaves few.
+    -- Two stages where two people allowed them for editions of this size, every template has its code and the cut leaves few: decided
+    -- before anything is compared, so that the method says nothing about what was found.
     IF (gate.value('two_stage_from') BETWEEN 1 AND v.templates AND gallery.is_coded(b.edition, v.batches)) THEN
         cut := gallery.cut_of(b.edition, b.probe, b.threshold, 1.0 / loss);
-        near := gallery.shortlist(b.edition, b.probe, cut, v.templates / 100);
+        SELECT * INTO second FROM gallery.second_stage(b.edition, cut, v.templates);
+        cut := CASE WHEN second.few THEN cut END;
     END IF;
-    cut := CASE WHEN near IS NOT NULL THEN cut END;
-    SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near);
+    IF cut IS NOT NULL THEN
+        near := gallery.shortlist(b.edition, b.probe, cut);
+        SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near, second.reads);
+    ELSE
+        SELECT * INTO templates, scores FROM gate.compare(b, v.batches, NULL, NULL);
+    END IF;
     done := log.append_as_gate('search:result:stored', jsonb_build_object(
         'request', p_request, 'intent', b.intent, 'bound', b.entry, 'edition', b.edition, 'version', b.version,
         'templates', v.templates, 'threshold', b.threshold, 'k', b.k, 'started', started,
@@ -90,6 +97,7 @@ DECLARE
     o         gate.outcome;
     v         record;
     near      uuid[];
+    reads     integer;
     lost      integer;
     who       uuid[];
     templates uuid[];
@@ -114,11 +122,12 @@ BEGIN
         IF (gallery.is_coded(b.edition, v.batches)) IS NOT TRUE THEN
             PERFORM gate.refuse('codes', 'The codes of this gallery edition are being built. Replay the search when they are complete.');
         END IF;
-        near := gallery.shortlist(b.edition, b.probe, o.cut, NULL);
-        SELECT count(*) INTO lost FROM (SELECT unnest(e.templates) FROM gate.compare(b, v.batches, NULL) e
-            EXCEPT SELECT unnest(n.templates) FROM gate.compare(b, v.batches, near) n) x;
+        near := gallery.shortlist(b.edition, b.probe, o.cut);
+        SELECT s.reads INTO reads FROM gallery.second_stage(b.edition, o.cut, v.templates) s;
+        SELECT count(*) INTO lost FROM (SELECT unnest(e.templates) FROM gate.compare(b, v.batches, NULL, NULL) e
+            EXCEPT SELECT unnest(n.templates) FROM gate.compare(b, v.batches, near, reads) n) x;
     END IF;
-    SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near);
+    SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near, reads);
     SELECT count(*) INTO expunged FROM gate.unpack(o.packed) u WHERE NOT gallery.exists_still(b.edition, u.template);
     -- Of the first list, what still exists has to come back at the same place; what follows an expunged row moves up, and new
     -- rows may fill the end of a full list.

@@ -24,8 +24,16 @@ CREATE TABLE gallery.sub_gallery_size (
 
 CREATE FUNCTION gallery.count_sub_galleries() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    defined bigint;
 BEGIN
-    IF EXISTS (SELECT FROM gallery.sub_gallery s JOIN gallery.edition e ON e.gallery = s.gallery WHERE e.edition = NEW.edition) THEN
+    SELECT coalesce(bit_or(1::bigint << s.bit), 0) INTO defined
+    FROM gallery.sub_gallery s JOIN gallery.edition e ON e.gallery = s.gallery WHERE e.edition = NEW.edition;
+    -- A mark that means nothing yet would mean something once a sub-gallery with that bit is defined.
+    IF EXISTS (SELECT FROM gallery.template t WHERE t.edition = NEW.edition AND t.batch = NEW.batch AND (t.marks & ~defined) <> 0) THEN
+        PERFORM gate.refuse('marks', 'The batch marks photos for a sub-gallery that is not defined: discard it and enrol again.');
+    END IF;
+    IF defined <> 0 THEN
         INSERT INTO gallery.sub_gallery_size (edition, version, name, templates)
         SELECT NEW.edition, NEW.version, s.name, sum(counted.templates) FROM (
             SELECT t.marks, count(*) AS templates FROM gallery.template t
@@ -232,7 +240,7 @@ BEGIN
 END $$;
 
 -- The list of a bound search: of a shortlist, or of the whole edition without one; of its sub-gallery where the intent names one.
-CREATE OR REPLACE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], OUT templates uuid[], OUT scores integer[])
+CREATE OR REPLACE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], p_reads integer, OUT templates uuid[], OUT scores integer[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     sub record;
@@ -245,7 +253,7 @@ BEGIN
     ELSE
         SELECT coalesce(array_agg(s.template ORDER BY s.place), ARRAY[]::uuid[]), coalesce(array_agg(s.score ORDER BY s.place), ARRAY[]::integer[])
         INTO templates, scores
-        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, sub.mark, p_shortlist)
+        FROM gallery.rerank(b.edition, p_batches, b.version, b.probe, b.threshold, b.k, sub.mark, p_shortlist, p_reads)
             WITH ORDINALITY AS s (template, score, place);
     END IF;
 END $$;
@@ -257,6 +265,7 @@ DECLARE
     v         record;
     sub       record;
     cut       integer;
+    second    record;
     near      uuid[];
     loss      constant integer := 1000000;
     templates uuid[];
@@ -289,13 +298,19 @@ BEGIN
     END IF;
     SELECT * INTO v FROM gallery.version_of(b.edition, b.version);
     SELECT * INTO sub FROM gate.sub_gallery_of(b.intent, b.edition, b.version);
-    -- Two stages where two people allowed them for editions of this size, every template has its code and the cut leaves few.
+    -- Two stages where two people allowed them for editions of this size, every template has its code and the cut leaves few: decided
+    -- before anything is compared, so that the method says nothing about what was found.
     IF (gate.value('two_stage_from') BETWEEN 1 AND v.templates AND gallery.is_coded(b.edition, v.batches)) THEN
         cut := gallery.cut_of(b.edition, b.probe, b.threshold, 1.0 / loss);
-        near := gallery.shortlist(b.edition, b.probe, cut, v.templates / 100);
+        SELECT * INTO second FROM gallery.second_stage(b.edition, cut, v.templates);
+        cut := CASE WHEN second.few THEN cut END;
     END IF;
-    cut := CASE WHEN near IS NOT NULL THEN cut END;
-    SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near);
+    IF cut IS NOT NULL THEN
+        near := gallery.shortlist(b.edition, b.probe, cut);
+        SELECT * INTO templates, scores FROM gate.compare(b, v.batches, near, second.reads);
+    ELSE
+        SELECT * INTO templates, scores FROM gate.compare(b, v.batches, NULL, NULL);
+    END IF;
     done := log.append_as_gate('search:result:stored', jsonb_build_object(
         'request', p_request, 'intent', b.intent, 'bound', b.entry, 'edition', b.edition, 'version', b.version,
         'templates', v.templates, 'sub_gallery', sub.name, 'sub_templates', sub.templates,
