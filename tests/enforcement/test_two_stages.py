@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import psycopg
