@@ -39,7 +39,7 @@ ORIGIN: Final = "stated_by_importer"
 CHUNK: Final = 5_000  # rows a transaction
 _ALREADY: Final = "This template is in this gallery edition already."
 _COPY_REFERENCES: Final = (
-    "COPY search_enrolledphoto (gallery_id, edition, enrolment_id, has_photo, enrolled_at, template, person, photo_sha256,"
+    "COPY search_enrolledphoto (gallery_id, edition, shard, enrolment_id, has_photo, enrolled_at, template, person, photo_sha256,"
     " person_ref, attributes) FROM STDIN"
 )
 
@@ -259,7 +259,7 @@ class _Loading:
 
     def _references(self, places: list[int], templates: Rows, people: Rows, known_again: list[str]) -> str:
         """What is kept beside the templates, as lines of COPY's text form."""
-        same = f"{self.run.gallery_id}\t{self.run.edition}\t{self.run.pk}\tf\t{timezone.now().isoformat()}"
+        same = f"{self.run.gallery_id}\t{self.run.edition}\t{self.run.shard}\t{self.run.pk}\tf\t{timezone.now().isoformat()}"
         return "".join(
             f"{same}\t{template.tobytes().hex()}\t{person.tobytes().hex()}\t{digest}"
             f"\t{_escaped(self.read.people[place])}\t{_escaped(json.dumps(self.read.attributes[place]))}\n"
