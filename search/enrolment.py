@@ -97,6 +97,8 @@ def start(
     with transaction.atomic():
         enrolment = unfinished(gallery, edition.edition, shard, manifest_sha256=read.sha256, folder=str(read.folder))
         if enrolment is None:
+            if not shard:
+                galleries.check_not_retired(edition.edition)
             enrolment = _take_in(by, gallery, face_model, edition.edition, read, shard)
         jobs.enqueue(kind=KIND, subject=enrolment.id, send=send)
     return enrolment
@@ -309,6 +311,8 @@ def conclude(enrolment: Enrolment, sealing: Callable[[], tuple[int, bytes]], lef
                 _seal(enrolment, count, whole, left_out())
     except GateRefused as refused:
         enrolment.version = enrolment.sealed_at = None
+        if refused.rule == "GC503":
+            raise jobs.TryAgain from refused
         if refused.rule not in ("digest", "origin"):
             raise Conflict(refused.sentence) from refused
         # The keys of photos are given once for what two people approved: a second time needs them again.

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import psycopg
+from django.db import OperationalError
+
 from core.exceptions import Conflict, GlasscaseError, NotAllowed, Unavailable
 from search.gate.client import GateRefused
 from search.policies import Kind, Refusal
@@ -20,6 +23,7 @@ _MOMENT: Final = frozenset(
 
 # Rules of the gate that say who may not, rather than what cannot be now.
 _GATE_PERSON: Final = frozenset({"approver", "locked", "secret"})
+_COLLIDED: Final = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 
 
 class StateConflict(Conflict):
@@ -76,7 +80,10 @@ def refused(refusals: Sequence[Refusal]) -> SearchRefused:
 
 @contextmanager
 def gate_sentences() -> Iterator[None]:
-    """Translates the gate's refusals at the border of a service: same sentence, with an HTTP status."""
+    """Translates the gate's refusals at the border of a service: same sentence, with an HTTP status.
+
+    Also what the database breaks off because another act was in its way: a deadlock is nobody's fault, and no error 500.
+    """
     try:
         yield
     except GateRefused as refused:
@@ -85,3 +92,10 @@ def gate_sentences() -> Iterator[None]:
         if refused.rule == "GC503":
             raise Unavailable(refused.sentence) from refused
         raise Conflict(refused.sentence) from refused
+    except (psycopg.Error, OperationalError) as error:
+        # Django's exception has the database's as its cause.
+        if isinstance(error if isinstance(error, psycopg.Error) else error.__cause__, _COLLIDED):
+            raise Unavailable(
+                "Two acts met in the database and this one gave way. Nothing was done: try again."
+            ) from error
+        raise

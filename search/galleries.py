@@ -168,9 +168,32 @@ def switch_edition(
         )
     wanted = params.switch_edition(gallery=gallery.id, edition=edition, missing=missing)
     proposal = propose(by=by, act="gallery:switch_edition", params=wanted, approver=approver, secret=secret)
-    with gate_sentences():
+    with gate_sentences(), transaction.atomic():
+        # Nothing is started meanwhile: whoever starts an enrolment locks the gallery as well.
+        Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
+        _check_nobody_is_being_enrolled(gallery, edition)
         client.switch_edition(
             database.session(), gallery=gallery.id, edition=edition, missing=missing, proposal=proposal
+        )
+
+
+def _check_nobody_is_being_enrolled(gallery: Gallery, edition: int) -> None:
+    """Who is still being enrolled in the edition that is searched is not counted as missing, and would be found nowhere."""
+    current = current_edition(gallery)
+    concerned = {edition} if current is None else {edition, current.edition}
+    unfinished = gallery.enrolments.filter(edition__in=concerned, sealed_at=None, discarded_at=None).first()
+    if unfinished is not None:
+        raise Conflict(
+            f"An enrolment into edition {unfinished.edition} is not finished. Go on with it or give it up, then switch."
+        )
+
+
+def check_not_retired(edition: int) -> None:
+    """Raises Conflict for an edition that was searched once and is not any more: nobody would find who is enrolled there."""
+    if client.is_retired(database.session(), edition):
+        raise Conflict(
+            f"Edition {edition} is not searched any more: nobody would find who is enrolled in it. Name the face model of "
+            "the edition that is searched, or switch back first."
         )
 
 

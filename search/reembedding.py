@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
@@ -79,19 +79,20 @@ def start(
     )
     secret = batches.claim_secret(run)
     claim = hashlib.sha256(secret).digest()
-    act = params.open_reembedding(gallery=gallery.id, source=source.edition, target=target.edition, claim=claim)
+    asked: dict[str, Any] = {
+        "gallery": gallery.id,
+        "source": source.edition,
+        "target": target.edition,
+        "version": source.version,
+        "templates": source.templates,
+        "claim": claim,
+    }
     try:
+        act = params.open_reembedding(**asked)
         proposals = propose_two(by=by, act="gallery:open_reembedding", params=act, signatures=signatures)
         with transaction.atomic(), gate_sentences():
             enrolment.unfinished(gallery, target.edition, "", **same)
-            run.batch = client.open_reembedding(
-                database.session(),
-                gallery=gallery.id,
-                source=source.edition,
-                target=target.edition,
-                claim=claim,
-                proposals=proposals,
-            )
+            run.batch = client.open_reembedding(database.session(), proposals=proposals, **asked)
             _take_in(by, run)
             jobs.enqueue(kind=KIND, subject=run.id, send=send)
     except Exception:
@@ -102,8 +103,12 @@ def start(
 
 def _to_read(source: int, target: int) -> QuerySet[EnrolledPhoto]:
     there = EnrolledPhoto.objects.filter(edition=target, removed_at=None).values("photo_sha256")
-    kept = EnrolledPhoto.objects.filter(edition=source, removed_at=None, has_photo=True)
-    return kept.exclude(photo_sha256__in=there)
+    return _sealed(source).filter(has_photo=True).exclude(photo_sha256__in=there)
+
+
+def _sealed(edition: int) -> QuerySet[EnrolledPhoto]:
+    """What the edition's present version holds: nothing of an enrolment that is under way."""
+    return EnrolledPhoto.objects.filter(edition=edition, removed_at=None, enrolment__sealed_at__isnull=False)
 
 
 def _take_in(by: User | None, run: Enrolment) -> None:
@@ -113,7 +118,7 @@ def _take_in(by: User | None, run: Enrolment) -> None:
     listing = hashlib.sha256()
     run.manifest_sha256 = "0" * 64
     run.save(force_insert=True)
-    kept = EnrolledPhoto.objects.filter(edition=run.from_edition, removed_at=None).order_by("enrolled_at", "template")
+    kept = _sealed(run.from_edition).order_by("enrolled_at", "template")
 
     def items() -> Iterator[EnrolmentItem]:
         for row, photo in enumerate(kept.iterator(chunk_size=5000), 1):
@@ -155,8 +160,10 @@ def work(run: Enrolment, running: jobs.RunningJob) -> None:
     """Read what waits, slice by slice, then seal. Goes on where a killed worker stopped: repeats and loses nothing."""
     if run.sealed_at is None and run.discarded_at is None:
         drawing = _Drawing(run, running, batches.claim_secret(run))
-        with gate_sentences():
+        try:
             enrolment.fill(run, running, drawing.tasks)
+        except client.GateRefused as refused:
+            raise Conflict(refused.sentence) from refused
 
 
 @dataclass

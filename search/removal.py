@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from audit.log import journal
 from core import database, key_backups
-from core.exceptions import Invalid, NotFound
+from core.exceptions import Conflict, Invalid, NotFound
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
@@ -36,9 +36,10 @@ _BLANK: Final[dict[str, Any]] = {"person_ref": "", "file": "", "attributes": {},
 def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID], approver: User, secret: str) -> int:
     """Take photos out of every further search and erase their files and keys; returns how many templates.
 
-    The same photo in another edition of the gallery is taken out with it.
+    The same photo in another edition of the gallery is taken out with it, in the same transaction.
 
-    Raises NotAllowed, Invalid for the secret, NotFound when one of them is not in the gallery.
+    Raises NotAllowed, Invalid for the secret, NotFound when one of them is not in the gallery, Conflict when a re-embedding
+    that has just ended made another copy: the approval does not cover that one.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
     wanted = set(templates)
@@ -51,18 +52,34 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
         by_edition[shard, edition].append(template)
     if sum(map(len, by_edition.values())) < len(wanted):
         raise NotFound("One of these photos is not enrolled in this gallery.")
-    if not gallery.shards:
-        for template, edition in _same_photos(gallery, wanted):
-            by_edition["", edition].append(template)
-    for (shard, edition), chosen in sorted(by_edition.items()):
-        act = params.remove(edition=edition, templates=chosen)
+    copies = set() if gallery.shards else _same_photos(gallery, wanted)
+    for template, edition in copies:
+        by_edition["", edition].append(template)
+    for shard in sorted({shard for shard, _ in by_edition}):
+        here = sorted((edition, chosen) for (place, edition), chosen in by_edition.items() if place == shard)
         with _at(shard) as at:
-            proposal = propose(by=by, act="gallery:remove", params=act, approver=approver, secret=secret, at=at)
-            with transaction.atomic(durable=True), gate_sentences():
+            proposals = [
+                propose(
+                    by=by,
+                    act="gallery:remove",
+                    params=params.remove(edition=edition, templates=chosen),
+                    approver=approver,
+                    secret=secret,
+                    at=at,
+                )
+                for edition, chosen in here
+            ]
+            with gate_sentences(), transaction.atomic(durable=True):
                 _lock_runs(gallery)
-                gone = [*chosen, *_keep_out_of_reembeddings(chosen)]
-                client.remove(at, edition=edition, templates=chosen, proposal=proposal)
-                EnrolledPhoto.objects.filter(template__in=gone).update(removed_at=timezone.now())
+                if not gallery.shards and _same_photos(gallery, wanted) != copies:
+                    raise Conflict(
+                        "Meanwhile one of these photos was read again into another edition, or removed there. Nothing was "
+                        "removed: remove it again."
+                    )
+                for (edition, chosen), proposal in zip(here, proposals, strict=True):
+                    gone = [*chosen, *_keep_out_of_reembeddings(chosen)]
+                    client.remove(at, edition=edition, templates=chosen, proposal=proposal)
+                    EnrolledPhoto.objects.filter(template__in=gone).update(removed_at=timezone.now())
     return _erase(Q(gallery=gallery), by, REMOVED)
 
 
@@ -83,7 +100,7 @@ def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str, 
         proposal = propose(
             by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret, at=at
         )
-        with transaction.atomic(durable=True), gate_sentences():
+        with gate_sentences(), transaction.atomic(durable=True):
             # Items first, as an enrolment locks them: what is just being enrolled of this person is left out.
             if first is not None:
                 _forget(Q(enrolment__gallery=gallery, person_ref=first.person_ref), EXPUNGED)
@@ -148,18 +165,19 @@ def _erase(which: Q, by: User | None, reason: str) -> int:
 
 
 def _lock_runs(gallery: Gallery) -> list[Enrolment]:
-    """The enrolments that are under way, locked: none of them is sealed before this act is over."""
+    """The enrolments that are under way, locked: none of them is sealed, and none started, before this act is over."""
+    Gallery.objects.select_for_update(no_key=True).get(pk=gallery.pk)
     running = Enrolment.objects.select_for_update(no_key=True).filter(sealed_at=None, discarded_at=None)
     return list(running.filter(gallery=gallery).order_by("pk"))
 
 
-def _same_photos(gallery: Gallery, templates: set[uuid.UUID]) -> list[tuple[uuid.UUID, int]]:
+def _same_photos(gallery: Gallery, templates: set[uuid.UUID]) -> set[tuple[uuid.UUID, int]]:
     """What was sealed of the same photos in other editions: template and edition of each."""
     named = gallery.photos.filter(template__in=templates, has_photo=True)
     same = gallery.photos.filter(
         photo_sha256__in=named.values("photo_sha256"), removed_at=None, enrolment__sealed_at__isnull=False
     )
-    return list(same.exclude(template__in=templates).values_list("template", "edition"))
+    return set(same.exclude(template__in=templates).values_list("template", "edition"))
 
 
 def _keep_out_of_imports(gallery: Gallery, person: uuid.UUID) -> None:

@@ -67,6 +67,7 @@ def start(
     with transaction.atomic():
         run = enrolment.unfinished(gallery, edition.edition, manifest_sha256=read.sha256, folder=str(read.path))
         if run is None:
+            galleries.check_not_retired(edition.edition)
             left_out = [*read.left_out, *_enrolled_already(gallery, edition.edition, read)]
             if len(left_out) == read.rows:
                 raise Invalid(_nothing(left_out), {template_file.EMBEDDINGS: [_nothing(left_out)]})

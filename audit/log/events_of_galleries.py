@@ -36,7 +36,7 @@ EVENTS_OF_GALLERIES: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "gallery:reembedding:opened",
         "gallery_owner",
         "Two people let the photos of an edition be read again by another face model.",
-        "gallery=id source=int edition=int batch=int claim=hash approvers=ids",
+        "gallery=id source=int edition=int version=int templates=int batch=int claim=hash expires=int approvers=ids",
         "",
         "",
     ),

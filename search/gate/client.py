@@ -304,6 +304,11 @@ def switch_edition(
     _call(connection, "gallery.switch_edition", gallery, edition, missing, proposal, cast="::text")
 
 
+def is_retired(connection: psycopg.Connection, edition: int) -> bool:
+    """Whether the edition was searched once and is not any more: nothing is enrolled there."""
+    return bool(_call(connection, "gallery.is_retired", edition))
+
+
 def people_missing(connection: psycopg.Connection, *, gallery: uuid.UUID, edition: int) -> int:
     """How many people of the edition that is searched are not in this one."""
     return int(_call(connection, "gallery.people_missing", gallery, edition))
@@ -315,11 +320,14 @@ def open_reembedding(
     gallery: uuid.UUID,
     source: int,
     target: int,
+    version: int,
+    templates: int,
     claim: bytes,
     proposals: Sequence[uuid.UUID],
 ) -> int:
-    """Opens a batch of `target` that is filled from the photos of `source`; needs proposals of two approvers."""
-    return int(_call(connection, "gallery.open_reembedding", gallery, source, target, claim, list(proposals)))
+    """Opens a batch of `target` that is filled from the photos of this version of `source`; needs proposals of two approvers."""
+    asked = gallery, source, target, version, templates, claim
+    return int(_call(connection, "gallery.open_reembedding", *asked, list(proposals)))
 
 
 def announce_slice(

@@ -51,8 +51,18 @@ def switch_edition(*, gallery: uuid.UUID, edition: int, missing: int) -> dict[st
     return {"gallery": gallery, "edition": edition, "missing": missing}
 
 
-def open_reembedding(*, gallery: uuid.UUID, source: int, target: int, claim: bytes) -> dict[str, Any]:
-    return {"gallery": gallery, "source": source, "target": target, "claim": claim.hex()}
+def open_reembedding(
+    *, gallery: uuid.UUID, source: int, target: int, version: int, templates: int, claim: bytes
+) -> dict[str, Any]:
+    """`version` and `templates` say which templates of `source`: what is enrolled later is not read."""
+    return {
+        "gallery": gallery,
+        "source": source,
+        "target": target,
+        "version": version,
+        "templates": templates,
+        "claim": claim.hex(),
+    }
 
 
 def define_sub_gallery(*, gallery: uuid.UUID, name: str, matches: Sequence[str]) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -15,7 +18,7 @@ from pgvector import HalfVector
 
 from search.gate import client, params
 from tests.enforcement.refusals import denied, refused
-from tests.enforcement.world import World, digest, unit
+from tests.enforcement.world import PEOPLE, World, digest, unit
 
 Open = Callable[..., psycopg.Connection]
 
@@ -35,16 +38,19 @@ class Again:
         return hashlib.sha256(self.secret).digest()
 
     def proposals(self, **changes: object) -> list[uuid.UUID]:
-        values = {"gallery": self.world.gallery, "source": self.world.edition, "target": self.target}
-        asked = params.open_reembedding(**{**values, "claim": self.claim, **changes})  # type: ignore[arg-type]
+        asked = params.open_reembedding(**self.asked(**changes))
         return self.world.propose("gallery:open_reembedding", asked, self.world.sam, self.world.sue)
 
+    def asked(self, **changes: object) -> dict[str, Any]:
+        """What is approved: the source as it is now, with `changes`."""
+        source = next(one for one in client.editions(self.world.app) if one.edition == self.world.edition)
+        values = {"source": source.edition, "version": source.version, "templates": source.templates}
+        return {"gallery": self.world.gallery, "target": self.target, "claim": self.claim, **values, **changes}
+
     def open(self, proposals: list[uuid.UUID] | None = None, **changes: object) -> int:
-        values = {"gallery": self.world.gallery, "source": self.world.edition, "target": self.target}
-        asked = {**values, "claim": self.claim, **changes}
         self.batch = client.open_reembedding(
             self.world.app,
-            **asked,  # type: ignore[arg-type]
+            **self.asked(**changes),
             proposals=self.proposals(**changes) if proposals is None else proposals,
         )
         return self.batch
@@ -107,6 +113,23 @@ def some(again: Again, *numbers: int) -> list[uuid.UUID]:
     return [again.world.rows[number][0] for number in numbers]
 
 
+def switch_to(again: Again, edition: int, missing: int) -> None:
+    world = again.world
+    asked = params.switch_edition(gallery=world.gallery, edition=edition, missing=missing)
+    [proposal] = world.propose("gallery:switch_edition", asked, world.sam)
+    client.switch_edition(world.app, gallery=world.gallery, edition=edition, missing=missing, proposal=proposal)
+
+
+def enrol_one_more(again: Again) -> uuid.UUID:
+    """One more template in the edition that is read again; returns its id."""
+    world, secret = again.world, secrets.token_bytes(32)
+    batch = client.open_batch(world.app, world.edition, hashlib.sha256(secret).digest())
+    rows = [(uuid.uuid4(), uuid.uuid4(), world.faces[0])]
+    world.insert(batch, rows)
+    client.seal_batch(world.app, edition=world.edition, batch=batch, secret=secret, templates=1, digest=digest(rows))
+    return rows[0][0]
+
+
 def test_the_holder_of_the_claim_gets_exactly_what_was_announced_and_each_slice_is_an_entry(again: Again) -> None:
     again.open()
     again.world.sign()
@@ -126,7 +149,7 @@ def test_nothing_is_opened_without_two_different_approvers_of_exactly_this(again
     one = again.proposals()[0]
     with refused("proposal"):
         again.open([one, one])
-    asked = params.open_reembedding(gallery=world.gallery, source=world.edition, target=again.target, claim=again.claim)
+    asked = params.open_reembedding(**again.asked())
     with refused("approvers"):
         again.open(world.propose("gallery:open_reembedding", asked, world.sam, world.sam))
     assert not world.logged("gallery:reembedding:opened")
@@ -290,10 +313,9 @@ def test_a_switch_says_how_many_people_are_missing_and_a_bound_search_stays_with
     asked = {"gallery": world.gallery, "edition": again.target}
 
     def switch(missing: int) -> None:
-        [proposal] = world.propose("gallery:switch_edition", params.switch_edition(**asked, missing=missing), world.sam)
-        client.switch_edition(world.app, **asked, missing=missing, proposal=proposal)
+        switch_to(again, again.target, missing)
 
-    with refused("reembedding"):
+    with refused("batch"):
         switch(300)
     again.seal(again.store([7]))
     with refused("missing"):
@@ -311,3 +333,128 @@ def test_a_switch_says_how_many_people_are_missing_and_a_bound_search_stays_with
         world.bind(late)
     [entry] = world.logged("gallery:edition:switched")
     assert entry["missing"] == 299
+
+
+def test_no_switch_while_somebody_is_being_enrolled_on_either_side(again: Again) -> None:
+    world = again.world
+    for edition in (world.edition, again.target):
+        batch = client.open_batch(world.app, edition, again.claim)
+        with refused("batch"):
+            switch_to(again, again.target, PEOPLE)
+        client.discard_batch(world.app, edition, batch, again.secret)
+    switch_to(again, again.target, PEOPLE)
+
+
+def test_nobody_is_enrolled_in_an_edition_that_is_not_searched_any_more(again: Again) -> None:
+    world = again.world
+    other = world.new_edition(world.gallery, secrets.token_hex(32))
+    switch_to(again, again.target, PEOPLE)
+    with refused("retired"):
+        client.open_batch(world.app, world.edition, again.claim)
+    client.open_batch(world.app, other, again.claim)  # made to be switched to later
+    client.open_batch(world.app, again.target, secrets.token_bytes(32))
+    with refused("batch"):
+        switch_to(again, world.edition, 0)
+
+
+def test_who_switches_back_can_enrol_there_again(again: Again) -> None:
+    switch_to(again, again.target, PEOPLE)
+    switch_to(again, again.world.edition, 0)
+    assert client.open_batch(again.world.app, again.world.edition, again.claim)
+    with refused("retired"):
+        client.open_batch(again.world.app, again.target, secrets.token_bytes(32))
+
+
+def test_what_two_people_approved_is_the_edition_as_it_was(again: Again) -> None:
+    proposals = again.proposals()
+    asked = again.asked()
+    late = enrol_one_more(again)
+    for changes in ({}, {"version": 2}, {"templates": PEOPLE + 1}):
+        with refused("proposal"):
+            client.open_reembedding(again.world.app, **{**again.asked(), **changes}, proposals=proposals[:1] * 2)
+    with refused("version"):
+        client.open_reembedding(again.world.app, **asked, proposals=proposals)
+    with refused("version"):
+        again.open(templates=PEOPLE)
+    again.open()
+    again.world.sign()
+    assert again.announce([late])
+    [opened] = again.world.logged("gallery:reembedding:opened")
+    assert (opened["version"], opened["templates"]) == (2, PEOPLE + 1)
+    assert 29 < (opened["expires"] / 1000 - time.time()) / 86400 < 31
+
+
+def test_a_photo_that_was_enrolled_after_the_approval_is_not_read(again: Again) -> None:
+    again.open()
+    again.world.sign()
+    late = enrol_one_more(again)
+    for templates in ([late], [*some(again, 0), late]):
+        with refused("template"):
+            again.announce(templates)
+    assert again.drawn(some(again, 0))
+
+
+def test_after_its_time_no_key_is_given(again: Again, as_superuser: psycopg.Connection) -> None:
+    again.open()
+    again.world.sign()
+    slice_ = again.announce(some(again, 0))
+    again.world.sign()
+    as_superuser.execute("UPDATE gallery.reembedding SET expires = clock_timestamp() - interval '1 second'")
+    with refused("expired"):
+        again.announce(some(again, 1))
+    with refused("expired"):
+        client.slice_halves(again.world.app, slice_, again.secret)
+
+
+def test_sealing_locks_editions_in_the_order_of_everybody_else(
+    again: Again, as_role: Open, as_superuser: psycopg.Connection
+) -> None:
+    again.open()
+    again.world.sign()
+    again.drawn(some(again, 0))
+    rows = again.store([0])
+    other = as_role("app", autocommit=False)
+    first, second = sorted((again.world.edition, again.target))
+    assert first == again.world.edition
+    chosen = some(again, 5)
+    [proposal] = again.world.propose("gallery:remove", params.remove(edition=first, templates=chosen), again.world.sam)
+    client.remove(other, edition=first, templates=chosen, proposal=proposal)
+    with ThreadPoolExecutor(1) as threads:
+        sealing = threads.submit(again.seal, rows)
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
+        while as_superuser.execute(waiting, [again.world.app.info.backend_pid]).fetchone() == (0,):
+            assert not sealing.done()
+            time.sleep(0.01)
+        with as_superuser.transaction():
+            as_superuser.execute("SELECT FROM gallery.edition WHERE edition = %s FOR UPDATE NOWAIT", [second])
+        other.commit()
+        assert sealing.result() == 1
+
+
+def test_a_source_is_noted_for_the_templates_of_an_open_reembedding_only(
+    again: Again, mallory: psycopg.Connection, as_superuser: psycopg.Connection
+) -> None:
+    world = again.world
+    noted = "INSERT INTO gallery.origin VALUES (%s, %s, %s)"
+    foreign = [
+        (world.edition, world.rows[0][0]),  # sealed, and no re-embedding
+        (world.edition, uuid.uuid4()),
+        (again.target, uuid.uuid4()),
+        (9999, uuid.uuid4()),
+    ]
+    for edition, template in foreign:
+        with refused("origin"), client.refusals():
+            mallory.execute(noted, [edition, template, world.rows[1][0]])
+    again.batch = client.open_batch(world.app, again.target, again.claim)
+    with refused("origin"), client.refusals():
+        again.store([0])  # an ordinary enrolment
+    client.discard_batch(world.app, again.target, again.batch, again.secret)
+    again.open()
+    world.sign()
+    again.drawn(some(again, 0))
+    rows = again.store([0])
+    again.seal(rows)
+    with refused("origin"), client.refusals():  # sealed meanwhile; somebody made room for it
+        as_superuser.execute("DELETE FROM gallery.origin")
+        mallory.execute(noted, [again.target, rows[0][0], world.rows[1][0]])
+    assert as_superuser.execute("SELECT count(*) FROM gallery.origin").fetchone() == (0,)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,16 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from PIL import Image
 
-from core import jobs
-from core.exceptions import Conflict, Invalid, NotAllowed
+from core import database, jobs
+from core.database import connect_superuser
+from core.exceptions import Conflict, Invalid, NotAllowed, Unavailable
 from core.faces import registry
 from core.models import Job, JobState
 from search import enrolment, face_models, galleries, photos, reembedding, removal
+from search.exceptions import gate_sentences
+from search.gate import client, params
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem, FaceModel
-from search.proposals import Signature
+from search.proposals import Signature, propose
 from tests.api_client import Api
 from tests.search.shelf import SIDE, BlockEngine, Shelf, SturdyEngine, write_manifest
 from tests.search.test_template_import import save, take, vectors
@@ -285,7 +290,7 @@ def test_the_commands_read_again_and_switch_only_with_what_is_missing_named(
 def test_an_edition_that_is_being_filled_is_not_switched_to(shelf: Shelf, other: FaceModel) -> None:
     shelf.enrol(shelf.manifest(2))
     run = begin(shelf, other)
-    with pytest.raises(Conflict, match="being filled"):
+    with pytest.raises(Conflict, match="not finished"):
         galleries.switch_edition(
             by=shelf.cast.carl,
             gallery=shelf.gallery,
@@ -296,6 +301,122 @@ def test_an_edition_that_is_being_filled_is_not_switched_to(shelf: Shelf, other:
         )
     enrolment.discard(by=shelf.cast.carl, enrolment=run)
     assert not EnrolmentItem.objects.filter(enrolment=run, state="enrolled").exists()
+
+
+def switch(shelf: Shelf, edition: int, missing: int) -> None:
+    galleries.switch_edition(
+        by=shelf.cast.carl,
+        gallery=shelf.gallery,
+        edition=edition,
+        approver=shelf.cast.sam,
+        secret=secret(shelf),
+        missing=missing,
+    )
+
+
+def test_who_is_being_enrolled_is_not_lost_by_a_switch(shelf: Shelf, other: FaceModel) -> None:
+    target = galleries.edition_of(shelf.gallery, other).edition
+    run = shelf.start(shelf.manifest(2))
+    with pytest.raises(Conflict, match=f"into edition {shelf.edition} is not finished"):
+        switch(shelf, target, 0)
+    assert finish(run).state == JobState.DONE
+    with pytest.raises(Conflict, match="2 people"):
+        switch(shelf, target, 0)
+    switch(shelf, target, 2)
+
+
+def test_nobody_is_enrolled_or_imported_where_nobody_searches_any_more(shelf: Shelf, other: FaceModel) -> None:
+    target = galleries.edition_of(shelf.gallery, other).edition
+    manifest = shelf.manifest(2)
+    before = enrolment.start(  # into the edition that will be searched
+        by=shelf.cast.carl, gallery=shelf.gallery, manifest=manifest, face_model=other, send=False
+    )
+    assert finish(before).state == JobState.DONE
+    switch(shelf, target, 0)
+    with pytest.raises(Conflict, match="not searched any more"):
+        shelf.start(manifest)
+    with pytest.raises(Conflict, match="not searched any more"):
+        take(shelf, save(shelf, vectors(1), ["I"]))
+    assert Enrolment.objects.count() == 1
+
+
+def test_an_enrolment_that_waits_while_the_gate_itself_is_switched_says_so(shelf: Shelf, other: FaceModel) -> None:
+    target = galleries.edition_of(shelf.gallery, other).edition
+    run = shelf.start(shelf.manifest(2))
+    asked: dict[str, Any] = {"gallery": shelf.gallery.id, "edition": target, "missing": 0}
+    proposal = propose(
+        by=shelf.cast.carl,
+        act="gallery:switch_edition",
+        params=params.switch_edition(**asked),
+        approver=shelf.cast.sam,
+        secret=secret(shelf),
+    )
+    client.switch_edition(database.session(), **asked, proposal=proposal)
+    job = finish(run)
+    assert job.state == JobState.FAILED
+    assert "not searched any more" in job.problem
+    assert run.batch is None
+
+
+def test_what_is_being_enrolled_belongs_to_no_reembedding(
+    shelf: Shelf, other: FaceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(enrolment, "CHUNK", 2)
+    shelf.enrol(shelf.manifest(2))
+
+    def told(done: int, total: int, stage: str) -> None:
+        if done == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        shelf.enrol(shelf.manifest(4, first=2, name="more.csv"), told)
+    run = begin(shelf, other)
+    assert finish(run).state == JobState.DONE
+    assert sorted(run.items.values_list("person_ref", flat=True)) == ["P0", "P1"]
+
+
+def test_a_removal_looks_again_for_copies_when_nothing_can_be_sealed_any_more(
+    shelf: Shelf, other: FaceModel, as_superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.enrol(shelf.manifest(3))
+    run = begin(shelf, other)
+    real = removal.propose
+
+    def sealed_in_between(**values: Any) -> Any:
+        made = real(**values)
+        assert finish(run).state == JobState.DONE
+        return made
+
+    monkeypatch.setattr(removal, "propose", sealed_in_between)
+    kept = EnrolledPhoto.objects.get(person_ref="P1", edition=shelf.edition)
+    asked: dict[str, Any] = {"by": shelf.cast.carl, "approver": shelf.cast.sam, "secret": secret(shelf)}
+    with pytest.raises(Conflict, match="remove it again"):
+        removal.remove(gallery=shelf.gallery, templates=[kept.template], **asked)
+    assert as_superuser.execute("SELECT count(*) FROM gallery.removed").fetchone() == (0,)
+    monkeypatch.setattr(removal, "propose", real)
+    assert removal.remove(gallery=shelf.gallery, templates=[kept.template], **asked) == 2
+    assert as_superuser.execute("SELECT count(DISTINCT edition) FROM gallery.removed").fetchone() == (2,)
+
+
+def test_acts_that_meet_in_the_database_are_no_fault_of_the_server(
+    shelf: Shelf, other: FaceModel, as_superuser: psycopg.Connection
+) -> None:
+    first, second = shelf.edition, galleries.edition_of(shelf.gallery, other).edition
+    lock = "SELECT FROM gallery.edition WHERE edition = %s FOR UPDATE"
+
+    def in_the_other_order(mine: int, theirs: int) -> None:
+        with connect_superuser(as_superuser.info.dbname) as own, gate_sentences(), own.transaction():
+            own.execute("SET LOCAL deadlock_timeout = '10ms'")
+            own.execute(lock, [mine])
+            both.wait()
+            own.execute(lock, [theirs])
+
+    both = Barrier(2)
+    with ThreadPoolExecutor(2) as threads:
+        ends = [threads.submit(in_the_other_order, *order) for order in ((first, second), (second, first))]
+        gave_way = [end.exception() for end in ends if end.exception() is not None]
+    assert [type(one) for one in gave_way] == [Unavailable]
+    assert "try again" in str(gave_way[0])
 
 
 def test_a_custodian_reads_again_pauses_goes_on_and_switches_on_the_pages(

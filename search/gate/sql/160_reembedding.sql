@@ -7,12 +7,17 @@ GRANT EXECUTE ON FUNCTION log.sequenced(uuid), log.covered(uuid) TO @gallery_own
 RESET ROLE;
 SET LOCAL ROLE @gallery_owner@;
 
--- A batch that is filled from the photos of the edition `source`.
+-- Was searched once and is not any more: nobody is enrolled there without knowing it.
+ALTER TABLE gallery.edition ADD COLUMN retired boolean NOT NULL DEFAULT false;
+
+-- A batch that is filled from the photos of the edition `source`, as its version `version` has them, until `expires`.
 CREATE TABLE gallery.reembedding (
     edition integer NOT NULL,
     batch   integer NOT NULL,
     source  integer NOT NULL REFERENCES gallery.edition,
+    version integer NOT NULL,
     entry   uuid NOT NULL,
+    expires timestamptz NOT NULL,
     PRIMARY KEY (edition, batch),
     FOREIGN KEY (edition, batch) REFERENCES gallery.batch
 );
@@ -38,24 +43,95 @@ CREATE TABLE gallery.origin (
 ALTER TABLE gallery.drawn ALTER COLUMN template SET STATISTICS 0;
 ALTER TABLE gallery.origin ALTER COLUMN template SET STATISTICS 0, ALTER COLUMN source SET STATISTICS 0;
 
-CREATE FUNCTION gallery.open_reembedding(p_gallery uuid, p_source integer, p_target integer, p_claim bytea, p_proposals uuid[]) RETURNS integer
+-- Its source is inserted with a template of an open re-embedding and after it, and with nothing else.
+CREATE FUNCTION gallery.only_into_open_reembeddings() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Batches first: none of them is sealed or discarded before this is committed.
+    PERFORM FROM gallery.batch b WHERE (b.edition, b.batch) IN (
+        SELECT t.edition, t.batch FROM fresh f JOIN gallery.template t ON t.edition = f.edition AND t.template = f.template)
+    ORDER BY b.edition, b.batch FOR SHARE;
+    IF EXISTS (SELECT FROM fresh f WHERE NOT EXISTS (
+        SELECT FROM gallery.template t JOIN gallery.reembedding r ON r.edition = t.edition AND r.batch = t.batch
+            JOIN gallery.batch b ON b.edition = t.edition AND b.batch = t.batch AND b.sealed IS NULL AND b.discarded IS NULL
+        WHERE t.edition = f.edition AND t.template = f.template)) THEN
+        PERFORM gate.refuse('origin', 'A source can be noted for the templates of an open re-embedding only.');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER only_into_open_reembeddings AFTER INSERT ON gallery.origin
+    REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION gallery.only_into_open_reembeddings();
+ALTER TABLE gallery.origin ENABLE ALWAYS TRIGGER only_into_open_reembeddings;
+
+CREATE FUNCTION gallery.new_batch(p_edition integer, p_claim bytea) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    fresh integer;
+BEGIN
+    PERFORM gate.require_read_committed();
+    IF (octet_length(p_claim) = 32) IS NOT TRUE THEN
+        PERFORM gate.refuse('claim', 'A batch is opened with a claim: the SHA-256 of a secret that the worker keeps.');
+    END IF;
+    PERFORM FROM gallery.edition x WHERE x.edition = p_edition FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gate.refuse('edition', 'There is no such gallery edition.');
+    END IF;
+    IF EXISTS (SELECT FROM gallery.batch b WHERE b.edition = p_edition AND b.sealed IS NULL AND b.discarded IS NULL) THEN
+        PERFORM gate.refuse('batch', 'Another enrolment into this gallery edition is open. Finish or discard it first.');
+    END IF;
+    SELECT coalesce(max(batch), 0) + 1 INTO fresh FROM gallery.batch b WHERE b.edition = p_edition;
+    INSERT INTO gallery.batch (edition, batch, claim) VALUES (p_edition, fresh, p_claim);
+    PERFORM log.append_as_gallery('gallery:batch:opened', jsonb_build_object(
+        'edition', p_edition, 'batch', fresh, 'claim', encode(p_claim, 'hex')));
+    RETURN fresh;
+END $$;
+
+CREATE FUNCTION gallery.is_retired(p_edition integer) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM gallery.edition e WHERE e.edition = p_edition AND e.retired)
+$$;
+
+-- Into the edition that is searched, or into one that may be later; not into one that was and is not any more.
+CREATE OR REPLACE FUNCTION gallery.open_batch(p_edition integer, p_claim bytea) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM gate.require_read_committed();
+    -- No switch meanwhile.
+    PERFORM FROM gallery.edition e WHERE e.edition = p_edition FOR UPDATE;
+    IF gallery.is_retired(p_edition) THEN
+        PERFORM gate.refuse('retired', 'This edition is not searched any more: nobody would find who is enrolled in it. Enrol into the edition that is searched, or switch back first.');
+    END IF;
+    RETURN gallery.new_batch(p_edition, p_claim);
+END $$;
+
+-- Approved for the source as one version of it is: what is enrolled later is not read.
+CREATE FUNCTION gallery.open_reembedding(p_gallery uuid, p_source integer, p_target integer, p_version integer, p_templates integer,
+    p_claim bytea, p_proposals uuid[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     who   uuid[];
     fresh integer;
     done  uuid;
+    until timestamptz := clock_timestamp() + make_interval(days => 30);
 BEGIN
     who := gate.consume('gallery:open_reembedding', jsonb_build_object(
-        'gallery', p_gallery, 'source', p_source, 'target', p_target, 'claim', encode(p_claim, 'hex')), p_proposals, 2);
+        'gallery', p_gallery, 'source', p_source, 'target', p_target, 'version', p_version, 'templates', p_templates,
+        'claim', encode(p_claim, 'hex')), p_proposals, 2);
     IF (p_source <> p_target AND (SELECT count(*) FROM gallery.edition e
         WHERE e.gallery = p_gallery AND e.edition IN (p_source, p_target)) = 2) IS NOT TRUE THEN
         PERFORM gate.refuse('edition', 'Photos are read again from one edition of a gallery into another edition of the same gallery.');
     END IF;
-    fresh := gallery.open_batch(p_target, p_claim);
+    PERFORM FROM gallery.edition e WHERE e.edition IN (p_source, p_target) ORDER BY e.edition FOR UPDATE;
+    IF NOT EXISTS (SELECT FROM gallery.edition e JOIN gallery.version v ON v.edition = e.edition AND v.version = e.version
+        WHERE e.edition = p_source AND e.version = p_version AND v.templates = p_templates) THEN
+        PERFORM gate.refuse('version', 'The edition has changed since its reading was approved. Look again, and have it approved as it is now.');
+    END IF;
+    fresh := gallery.new_batch(p_target, p_claim);
     done := log.append_as_gallery('gallery:reembedding:opened', jsonb_build_object(
-        'gallery', p_gallery, 'source', p_source, 'edition', p_target, 'batch', fresh, 'claim', encode(p_claim, 'hex'),
-        'approvers', to_jsonb(who)));
-    INSERT INTO gallery.reembedding (edition, batch, source, entry) VALUES (p_target, fresh, p_source, done);
+        'gallery', p_gallery, 'source', p_source, 'edition', p_target, 'version', p_version, 'templates', p_templates, 'batch', fresh,
+        'claim', encode(p_claim, 'hex'), 'expires', (extract(epoch FROM until) * 1000)::bigint, 'approvers', to_jsonb(who)));
+    INSERT INTO gallery.reembedding (edition, batch, source, version, entry, expires)
+    VALUES (p_target, fresh, p_source, p_version, done, until);
     RETURN fresh;
 END $$;
 
@@ -67,6 +143,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE t.edition = p_edition AND t.template = p_template)
         AND NOT EXISTS (SELECT FROM gallery.removed r WHERE r.edition = p_edition AND r.template = p_template)
 $$;
+
+CREATE FUNCTION gallery.require_in_time(r gallery.reembedding) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (r.expires > clock_timestamp()) IS NOT TRUE THEN
+        PERFORM gate.refuse('expired', 'What two people approved was for 30 days: no key of a photo is given any more. Give this up, and have it approved again.');
+    END IF;
+END $$;
 
 CREATE FUNCTION gallery.announce_slice(p_edition integer, p_batch integer, p_secret bytea, p_templates uuid[]) RETURNS uuid
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -81,6 +165,7 @@ BEGIN
     IF NOT FOUND THEN
         PERFORM gate.refuse('reembedding', 'This enrolment is no re-embedding: no key of a photo is given for it.');
     END IF;
+    PERFORM gallery.require_in_time(r);
     IF (log.covered(r.entry) IS NOT NULL) IS NOT TRUE THEN
         PERFORM gate.refuse('receipt', 'No receipt, no photo: the re-embedding is not in the signed log yet.');
     END IF;
@@ -90,6 +175,10 @@ BEGIN
     END IF;
     IF (SELECT bool_and(gallery.is_enrolled(r.source, x)) FROM unnest(wanted) AS x) IS NOT TRUE THEN
         PERFORM gate.refuse('template', 'One of these photos is not in the edition that is read again, or was removed or expunged.');
+    END IF;
+    IF EXISTS (SELECT FROM gallery.template t JOIN gallery.version v ON v.edition = t.edition AND v.version = r.version
+        WHERE t.edition = r.source AND t.template = ANY (wanted) AND t.batch > v.batch) THEN
+        PERFORM gate.refuse('template', 'One of these photos was enrolled after the reading was approved. It is not read.');
     END IF;
     done := log.append_as_gallery('gallery:reembedding:drawn', jsonb_build_object(
         'source', r.source, 'edition', p_edition, 'batch', p_batch, 'templates', cardinality(wanted),
@@ -108,6 +197,7 @@ CREATE FUNCTION gallery.slice_halves(p_slice uuid, p_secret bytea) RETURNS TABLE
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     e jsonb;
+    r gallery.reembedding;
 BEGIN
     PERFORM gate.require_read_committed();
     e := log.sequenced(p_slice);
@@ -115,6 +205,8 @@ BEGIN
         PERFORM gate.refuse('slice', 'The entry of this slice is not in the log yet.');
     END IF;
     PERFORM gallery.claimed_batch((e ->> 'edition')::integer, (e ->> 'batch')::integer, p_secret);
+    SELECT * INTO r FROM gallery.reembedding x WHERE x.edition = (e ->> 'edition')::integer AND x.batch = (e ->> 'batch')::integer;
+    PERFORM gallery.require_in_time(r);
     RETURN QUERY SELECT h.template, h.half FROM gallery.drawn d
         JOIN gallery.photo_half h ON h.edition = (e ->> 'source')::integer AND h.template = d.template
     WHERE d.slice = p_slice AND gallery.is_enrolled(h.edition, h.template);
@@ -135,7 +227,7 @@ BEGIN
     RETURN gone;
 END $$;
 
--- Called by gallery.seal. What was removed from the source since does not come back; what remains is each of one photo that was drawn
+-- Called by gallery.seal, which has locked the source: removals wait until this batch is sealed, or this sees them. What was removed from the source since does not come back; what remains is each of one photo that was drawn
 -- here, and of the same person.
 CREATE FUNCTION gallery.settle_reembedding(p_edition integer, p_batch integer) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -147,8 +239,6 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- Removals wait until this batch is sealed, or this sees them.
-    PERFORM FROM gallery.edition e WHERE e.edition = r.source FOR UPDATE;
     SELECT array_agg(t.template) INTO gone FROM gallery.template t
         JOIN gallery.origin o ON o.edition = t.edition AND o.template = t.template
     WHERE t.edition = p_edition AND t.batch = p_batch AND NOT gallery.is_enrolled(r.source, o.source);
@@ -173,7 +263,10 @@ DECLARE
     total   integer;
 BEGIN
     PERFORM gate.require_read_committed();
-    PERFORM FROM gallery.edition e WHERE e.edition = p_edition FOR UPDATE;
+    -- In the order in which everybody locks several: by number.
+    PERFORM FROM gallery.edition e
+    WHERE e.edition = p_edition OR e.edition = (SELECT r.source FROM gallery.reembedding r WHERE r.edition = p_edition AND r.batch = p_batch)
+    ORDER BY e.edition FOR UPDATE;
     PERFORM gallery.claimed_batch(p_edition, p_batch, p_secret);
     PERFORM gallery.settle_reembedding(p_edition, p_batch);
     SELECT count(*), sha256(coalesce(string_agg(sha256(uuid_send(t.template) || uuid_send(t.person)
@@ -261,7 +354,8 @@ DROP FUNCTION gallery.switch_edition(uuid, integer, uuid);
 CREATE FUNCTION gallery.switch_edition(p_gallery uuid, p_edition integer, p_missing integer, p_proposal uuid) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    who uuid[];
+    who    uuid[];
+    before integer;
 BEGIN
     who := gate.consume('gallery:switch_edition', jsonb_build_object(
         'gallery', p_gallery, 'edition', p_edition, 'missing', p_missing), ARRAY[p_proposal], 1);
@@ -270,13 +364,14 @@ BEGIN
     END IF;
     -- Nothing is sealed, removed or expunged between the count and the switch.
     PERFORM FROM gallery.edition e WHERE e.gallery = p_gallery ORDER BY e.edition FOR UPDATE;
-    IF EXISTS (SELECT FROM gallery.reembedding r JOIN gallery.batch b ON b.edition = r.edition AND b.batch = r.batch
-        WHERE r.edition = p_edition AND b.sealed IS NULL AND b.discarded IS NULL) THEN
-        PERFORM gate.refuse('reembedding', 'This edition is being filled from the photos of another one. Finish that, or give it up.');
+    SELECT c.edition INTO before FROM gallery.current c WHERE c.gallery = p_gallery;
+    IF EXISTS (SELECT FROM gallery.batch b WHERE b.edition IN (p_edition, before) AND b.sealed IS NULL AND b.discarded IS NULL) THEN
+        PERFORM gate.refuse('batch', 'Somebody is being enrolled in the edition that is searched, or in this one. Finish that or give it up, then look again.');
     END IF;
     IF (gallery.people_missing(p_gallery, p_edition) = p_missing) IS NOT TRUE THEN
         PERFORM gate.refuse('missing', 'The number of people who are missing in this edition is another than the one that was approved. Look again.');
     END IF;
+    UPDATE gallery.edition SET retired = (edition <> p_edition) WHERE edition IN (p_edition, before);
     INSERT INTO gallery.current (gallery, edition) VALUES (p_gallery, p_edition)
     ON CONFLICT (gallery) DO UPDATE SET edition = p_edition;
     PERFORM log.append_as_gallery('gallery:edition:switched', jsonb_build_object(
@@ -285,6 +380,7 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gallery FROM PUBLIC;
 GRANT INSERT ON gallery.origin TO @app@;
-GRANT EXECUTE ON FUNCTION gallery.open_reembedding(uuid, integer, integer, bytea, uuid[]), gallery.announce_slice(integer, integer, bytea, uuid[]),
-    gallery.slice_halves(uuid, bytea), gallery.people_missing(uuid, integer), gallery.switch_edition(uuid, integer, integer, uuid) TO @app@;
+GRANT EXECUTE ON FUNCTION gallery.open_reembedding(uuid, integer, integer, integer, integer, bytea, uuid[]), gallery.announce_slice(integer, integer, bytea, uuid[]),
+    gallery.slice_halves(uuid, bytea), gallery.people_missing(uuid, integer), gallery.switch_edition(uuid, integer, integer, uuid),
+    gallery.is_retired(integer) TO @app@;
 RESET ROLE;
