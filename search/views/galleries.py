@@ -288,7 +288,7 @@ def _page(
     context = {
         "gallery": gallery,
         "rows": rows,
-        "searched": next((row["edition"] for row in rows if row["edition"].is_current), None),
+        "searched": galleries.current_edition(gallery),
         "keeps": keeps,
         "overdue": galleries.overdue(gallery).count() if keeps else 0,
         "enrolments": gallery.enrolments.select_related("face_model", "started_by").order_by("-started_at"),
