@@ -15,8 +15,10 @@ import pytest
 from audit.log import cosigning, storage, verifier_keys
 from audit.log.checkpoint import Note, cosign
 from audit.log.policy import Policy
+from core.shard_file import MAIN
 from search import life, trail
 from search.gate import client
+from search.shards import Server
 from tests.audit.log.logs import Key, witness
 from tests.enforcement.refusals import denied, refused
 from tests.enforcement.world import Filed, World
@@ -215,7 +217,8 @@ def worker(world: World, settings: Any, tmp_path: Path) -> Callable[[Filed], Non
     settings.GLASSCASE_LOG_WAIT_SECONDS = 0
 
     def verify(filed: Filed) -> None:
-        life._verify(world.app, filed.intent, SimpleNamespace(id=filed.request), lambda: None)  # type: ignore[arg-type]
+        main = Server(MAIN, world.edition, world.app)
+        life._verify(main, filed.intent, SimpleNamespace(id=filed.request), lambda: None)  # type: ignore[arg-type]
 
     return verify
 
