@@ -3,7 +3,7 @@
     [north]                   # the shard's name; it stands in intents and in the name of the shard's log
     host = "north.internal"   # left out: an embedded server in its home
     port = 5432
-    sslmode = "verify-full"
+    sslmode = "verify-full"   # or verify-ca or require; only a host on this machine may leave it out
     database = "glasscase"    # left out: the name that the main one has
 
 The home of a shard is GLASSCASE_HOME/shards/<name>, laid out as any home: `secrets/db_<role>` has the passwords that this
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ MAIN: Final = "main"
 MOST: Final = 32  # the names of all, with their results, have to fit into one entry of the log
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _KEYS: Final = frozenset({"host", "port", "sslmode", "database"})
+_ENCRYPTED: Final = ("verify-full", "verify-ca", "require")
 _FOLDER: Final = "shards"
 
 
@@ -58,6 +60,26 @@ def check_name(name: str) -> str:
     return name
 
 
+def check_transport(name: str, host: str, sslmode: str) -> None:
+    """Faces travel to a shard, and approval secrets: encrypted, unless it is on this machine. Raises SettingError.
+
+    Without a mode libpq would take `prefer`, which falls back to clear text.
+    """
+    if host and not _on_this_machine(host) and sslmode not in _ENCRYPTED:
+        raise SettingError(
+            f"The shard {name} is on {host}: say how the way there is encrypted, sslmode = {', '.join(_ENCRYPTED)}."
+        )
+
+
+def _on_this_machine(host: str) -> bool:
+    if host == "localhost" or host.startswith("/"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def read(home: Path) -> dict[str, Shard]:
     """Every shard by name; none without a list. Raises SettingError for a list that cannot be read."""
     file = place(home)
@@ -80,4 +102,5 @@ def _shard(home: Path, name: str, values: Any, file: Path) -> Shard:
         type(text) is not str for text in (shard.host, shard.sslmode, shard.database)
     ):
         raise SettingError(f"[{name}] in {file}: the port is a number, everything else is text in quotation marks.")
+    check_transport(name, shard.host, shard.sslmode)
     return shard

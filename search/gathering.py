@@ -272,6 +272,14 @@ def _typed_offence(fields: RequestFields, case: Case | None) -> list[Refusal]:
 def _sub_gallery(fields: RequestFields, gallery: Gallery | None, edition: Edition | None) -> list[Refusal]:
     if not fields.sub_gallery or gallery is None or edition is None:
         return []
+    if gallery.shards:
+        return [
+            _house(
+                "gallery:unknown_sub_gallery",
+                "sub_gallery",
+                f"The gallery {gallery.name} is spread over several servers and has no sub-galleries: leave the field empty.",
+            )
+        ]
     among = sub_galleries.of_edition(edition.edition)
     chosen = next((one for one in among if one.name == fields.sub_gallery), None)
     if chosen is None:

@@ -67,6 +67,8 @@ def work(request: SearchRequest, running: jobs.RunningJob) -> SearchRequest:
     """
     if not _start(request):
         request.refresh_from_db()
+        if request.state == RequestState.DONE:  # a worker was killed between the last two steps
+            keystore.destroy(claim_record(request.id))
         return request
     try:
         with database.connect("app") as own:
@@ -86,6 +88,8 @@ def work(request: SearchRequest, running: jobs.RunningJob) -> SearchRequest:
         _end(request, _ENDS.get(refused.rule, RequestState.REFUSED), refused.rule, refused.sentence)
     except shards.ServerTrouble as trouble:
         _incomplete(request, trouble)
+    except shards.OtherFace as other:
+        _end(request, RequestState.FAILED, f"other_face:{other.name}", other.sentence)
     except _CannotRun as fault:
         _end(request, RequestState.FAILED, fault.reason, fault.sentence)
     request.refresh_from_db()
@@ -199,8 +203,8 @@ def _run(request: SearchRequest, running: jobs.RunningJob, own: psycopg.Connecti
         bound = _bound_all(request, servers, intents, running)
         running.progress(4, _STAGES, "searching")
         results = _results(request, servers, bound)
-        # Nothing opens with it any more.
-        keystore.destroy(claim_record(request.id))
+        if not request.shards:  # else the claim is what every further run compares the bound faces with
+            keystore.destroy(claim_record(request.id))
         running.progress(5, _STAGES, "waiting for the result's receipt")
         for server in servers:
             with server.speaking():
@@ -231,7 +235,11 @@ def _intents(request: SearchRequest, servers: Sequence[Server]) -> dict[str, uui
 def _bound_all(
     request: SearchRequest, servers: Sequence[Server], intents: Mapping[str, uuid.UUID], running: jobs.RunningJob
 ) -> dict[str, uuid.UUID]:
-    """The bound entries, when they are in the tree. The face is read once, if it has to be read at all."""
+    """The bound entries, when they are in the tree. The face is read once, if it has to be read at all.
+
+    What the servers of a spread gallery have bound is compared in every run, also where there is a result already: whoever
+    holds the claim could have bound another face in one of them and searched with it at once.
+    """
     probe = cache(lambda: _embedding(request))
     found: dict[str, uuid.UUID] = {}
     for server in servers:
@@ -241,9 +249,10 @@ def _bound_all(
     for server in servers:
         with server.speaking():
             trail.wait(server.connection, found[server.name], covered=False, alive=running.check)
-            searched = trail.find(server.connection, request.id, "search:result:stored", bound=str(found[server.name]))
-            if request.shards and searched is None:
-                entry = trail.find(server.connection, request.id, "search:probe:bound")
+            if request.shards:
+                entry = trail.find(
+                    server.connection, request.id, "search:probe:bound", intent=str(intents[server.name])
+                )
                 assert entry is not None, "it was waited for"
                 shards.check_bound(server, request, entry, probe(), _claim_secret(request))
     return found

@@ -15,14 +15,12 @@ from django.utils import timezone
 
 from audit.fairness.operational import LeadTruth
 from audit.log import journal
-from core import database
 from core.exceptions import Invalid, NotFound
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import law, leads, outcome_rules, permissions, review_states, sealed
+from search import law, leads, legal_holds, outcome_rules, permissions, review_states, sealed, shards
 from search.exceptions import gate_sentences
-from search.gate import client
 from search.law_pack import DisclosureRule
 from search.models import Lead, LeadOutcome, Review, ReviewState, SearchRequest
 from search.obligations import disclosures_due
@@ -43,7 +41,8 @@ class Recorded:
 
 
 def record(*, by: User, lead: Lead, fields: OutcomeFields) -> LeadOutcome:
-    """Adds a record. Raises NotAllowed, Invalid (field by field), NotFound after erasure."""
+    """Adds a record. Raises NotAllowed, Invalid (field by field), NotFound after erasure; Unavailable where
+    a server cannot be told of the legal hold: nothing is recorded then."""
     permissions.check_can_record_outcome(by, lead.request)
     today = timezone.localdate()
     wrong = outcome_rules.problems(fields, released_on=timezone.localdate(lead.released_at), today=today)
@@ -81,7 +80,7 @@ def record(*, by: User, lead: Lead, fields: OutcomeFields) -> LeadOutcome:
             entry=entry,
         )
         if fields.procedure in HOLDING:
-            client.place_hold(database.session(), request.id)
+            legal_holds.place(request.id, at=shards.others_of(request))
         review = Review.objects.select_for_update().get(request=request)
         if review.state == ReviewState.RELEASED and not request.leads.filter(outcomes=None).exists():
             review_states.move(review, ReviewState.RECORDED)

@@ -52,6 +52,18 @@ class ServerTrouble(Exception):
         self.sentence = sentence
 
 
+class OtherFace(Exception):
+    """A server has bound another face than the one that was read here. `sentence` is for people."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.sentence = (
+            f"The server {name} has bound another face under this search. Nothing of it is shown. Tell the board, "
+            "and make a new request."
+        )
+        super().__init__(self.sentence)
+
+
 @dataclass(frozen=True)
 class Server:
     """One of the servers that hold a part of a gallery, while a search speaks to it. `edition` is the gallery's there."""
@@ -169,12 +181,20 @@ def list_of(gallery: Gallery, edition: client.Edition) -> list[str]:
         if name == MAIN:
             continue
         with reach(name) as connection:
-            there = [one for one in client.editions(connection, gallery.id) if one.is_current and one.version > 0]
+            there = [one for one in client.editions(connection, gallery.id) if one.is_current]
         if not there or there[0].model != edition.model:
             raise ServerTrouble(
                 name,
                 "edition",
-                f"The server {name} has no enrolled edition of this gallery under the same face model. Tell its custodian.",
+                f"The server {name} has no edition of this gallery under the same face model. "
+                "The custodian registers it: `manage.py register_edition`.",
+            )
+        if there[0].version == 0:
+            raise ServerTrouble(
+                name,
+                "empty",
+                f"The part of this gallery on the server {name} was never sealed. The custodian runs `manage.py enroll` "
+                "with the manifest again: it seals the part of every server, also one to which nobody belongs.",
             )
         found[name] = there[0].edition
     return [f"{name}:{found[name]}" for name in sorted(found)]
@@ -226,15 +246,11 @@ def check_bound(
 ) -> None:
     """Holds the commitment of a bound entry against the embedding that was read here: every server has to have bound this one.
 
-    Raises ServerTrouble, for the main server too: somebody else who held the claim bound another face.
+    Raises OtherFace, for the main server too: somebody else who held the claim bound another one.
     """
     salt = client.bound_salt(server.connection, request.id, claim_secret)
     if bound.fields["c"]["embedding"] != commit("embedding", salt, HalfVector(probe).to_binary().hex()):
-        raise ServerTrouble(
-            server.name,
-            "other_face",
-            f"The server {server.name} has bound another face under this search. Tell the board.",
-        )
+        raise OtherFace(server.name)
 
 
 def merge_in_logs(

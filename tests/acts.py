@@ -185,6 +185,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "import_templates": ("gallery:import:started",),
     "import_cases": ("search:case:imported",),
     "open_case": ("search:case:opened",),
+    "legal_hold": ("gate:hold:placed", "gate:hold:lifted"),
     "define_sub_gallery": ("gallery:sub_gallery:defined",),
     "spread_gallery": ("gate:gallery:spread",),
     "register_edition": ("gallery:edition:registered",),

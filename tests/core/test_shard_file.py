@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from core import shard_file
 from core.environment import SettingError
@@ -44,6 +47,9 @@ def test_shards_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
         ("[north]\nhost = 5\n", "the port is a number"),
         ("north = 1\n", "may say"),
         ("[north\n", "cannot be read"),
+        ('[north]\nhost = "db-north"\n', "say how the way there is encrypted"),
+        ('[north]\nhost = "10.0.0.5"\nsslmode = "prefer"\n', "say how the way there is encrypted"),
+        ('[north]\nhost = "localhost.agency.example"\nsslmode = "disable"\n', "say how the way there is encrypted"),
         ("".join(f"[n{number}]\n" for number in range(32)), "32 servers at most"),
     ],
 )
@@ -53,8 +59,30 @@ def test_a_list_that_cannot_be_right_is_refused_with_a_sentence(tmp_path: Path, 
         shard_file.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(f'host = "db-north"\nsslmode = "{mode}"' for mode in ("verify-full", "verify-ca", "require")),
+        'host = "127.0.0.1"',
+        'host = "::1"',
+        'host = "localhost"',
+        'host = "/run/postgresql"',
+    ],
+)
+def test_the_way_to_a_shard_is_encrypted_or_on_this_machine(tmp_path: Path, said: str) -> None:
+    write(tmp_path, f"[north]\n{said}\n")
+    assert list(shard_file.read(tmp_path)) == ["north"]
+
+
+def test_a_host_in_clear_is_refused_before_it_is_listed(settings: Any, tmp_path: Path) -> None:
+    settings.GLASSCASE_HOME = tmp_path
+    with pytest.raises(CommandError, match="encrypted"):
+        call_command("add_shard", "north", host="db-north")
+    assert not shard_file.place(tmp_path).exists()
+
+
 def test_a_process_for_a_shard_takes_its_server_home_and_log_for_its_own(tmp_path: Path) -> None:
-    write(tmp_path, '[north]\nhost = "db-north"\nport = 5433\n')
+    write(tmp_path, '[north]\nhost = "db-north"\nport = 5433\nsslmode = "verify-full"\n')
     asked = (
         "from core import settings as s; print(s.GLASSCASE_HOME, s.GLASSCASE_DB_HOST, s.GLASSCASE_DB_PORT,"
         " s.GLASSCASE_LOG_ORIGIN, s.GLASSCASE_CHECKPOINT_ARCHIVE, s.GLASSCASE_LOG_VKEYS or '-')"

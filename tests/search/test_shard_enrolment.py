@@ -78,6 +78,17 @@ def test_a_server_to_which_nobody_belongs_is_sealed_empty_once(over_three: shelv
     assert [held(name)[0] for name in ("main", *NAMES)] == [1, 1, 1], "the same photo again adds nothing anywhere"
 
 
+def test_a_part_that_was_never_sealed_is_named_with_what_to_do(over_three: shelves.Shelf) -> None:
+    with away("south"), pytest.raises(CommandError, match="south"):
+        enroll(over_three, 12)
+    [edition] = client.editions(database.session(), over_three.gallery.id)
+    named = "south" if held("north")[0] else "north"
+    with pytest.raises(servers.ServerTrouble, match=f"on the server {named} was never sealed.*manage.py enroll"):
+        servers.list_of(over_three.gallery, edition)
+    enroll(over_three, 12)
+    assert len(servers.list_of(over_three.gallery, edition)) == 3
+
+
 def test_a_manifest_goes_on_when_a_server_is_back(over_three: shelves.Shelf) -> None:
     with away("south"), pytest.raises(CommandError, match="south"):
         enroll(over_three, 12)

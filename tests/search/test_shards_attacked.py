@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from audit.log import storage
 from audit.log.commitments import Opening
 from audit.log.entries import compose
-from core import database
-from core.exceptions import Conflict, Invalid
-from search import galleries, trail
+from core import database, keystore
+from core.exceptions import Conflict, Invalid, NotFound, Unavailable
+from core.models import User
+from search import codes, galleries, leads, legal_holds, life, outcomes, readings, removal, requests, reviews, trail
 from search import shards as servers
 from search.gate import client, params
 from search.gate.client import GateRefused
 from search.models import SearchRequest
-from tests.search.spread import NAMES, Spread, logged
+from search.outcome_rules import OutcomeFields
+from search.proposals import Signature, propose
+from tests.search.reviewing import opened, same, unsure
+from tests.search.spread import CROWD, NAMES, Spread, away, logged
 from tests.search.stage import PEOPLE, THRESHOLD, enrolled
 
 Entries = Callable[..., list[dict[str, Any]]]
@@ -56,11 +64,13 @@ def test_whoever_shows_a_part_has_said_in_the_signed_log_that_it_was_whole(
             {"shards": torn.shards[:1], "results": [true]},
             {"results": ["0" * 64] * 3},
             {"results": [true] * 2},
+            {"results": [true] * 3},
+            {"results": ["1" * 64, true, "0" * 64]},
         ):
             _say(own, torn, **{"shards": torn.shards, **wrong})
             view, secret = _view(own, torn)
             assert refusal(partial(client.candidates, own, view, secret)) == "incomplete"
-        lie = _say(own, torn, shards=torn.shards, results=[true, true, "0" * 64])
+        lie = _say(own, torn, shards=torn.shards, results=[true, "1" * 64, "0" * 64])
         view, secret = _view(own, torn)
         assert client.candidates(own, view, secret).candidates
         assert trail.find(own, torn.id, "search:result:merged", id=str(lie)) is not None
@@ -195,9 +205,185 @@ def test_who_holds_the_claim_and_binds_another_face_is_found_out(
         request = spread.request()
         monkeypatch.setattr(client, "bind", other)
         assert spread.stage.run(request) == "done"
-    assert request.state == "incomplete"
+    assert request.state == "failed"
     assert "north has bound another face" in request.problem
     assert [logged(name, "search:result:stored", request) for name in ("main", *NAMES)] == [[], [], []]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_who_binds_another_face_and_searches_with_it_at_once_is_found_out_before_anything_is_merged(
+    spread: Spread, logs: Work, monkeypatch: pytest.MonkeyPatch, entries: Entries, killed: bool
+) -> None:
+    """Also by the next run, where the first one was killed when all had their result."""
+    bind, check = client.bind, servers.check_bound
+
+    def other(own: psycopg.Connection, *, intent: uuid.UUID, probe: Any, claim_secret: bytes) -> uuid.UUID:
+        if client.here(own) != "north":
+            return bind(own, intent=intent, probe=probe, claim_secret=claim_secret)
+        entry = bind(own, intent=intent, probe=enrolled(PEOPLE[2])[3], claim_secret=claim_secret)
+        trail.wait(own, entry, covered=False)
+        client.execute(own, request.id, claim_secret)
+        return entry
+
+    with logs():
+        request = spread.request()
+        with monkeypatch.context() as patched:
+            patched.setattr(client, "bind", other)
+            if killed:
+                patched.setattr(servers, "check_bound", lambda *given: None)
+                patched.setattr(servers, "merge_in_logs", _nothing_more)
+            assert spread.stage.run(request) == "done"
+        if killed:
+            assert request.state == "incomplete"
+            assert life.resume() == 1
+            assert servers.check_bound is check
+            assert spread.stage.run(request) == "done"
+    assert logged("north", "search:result:stored", request)
+    assert request.state == "failed"
+    assert "north has bound another face" in request.problem
+    assert "new request" in request.problem
+    [said] = entries("search:request:failed", request=request.id)
+    assert said["reason"] == "other_face:north"
+    assert [logged(name, "search:result:merged", request) for name in ("main", *NAMES)] == [[], [], []]
+    with pytest.raises(Conflict):
+        readings.open_candidates(by=spread.stage.cast.erin, request=request)
+    with pytest.raises(keystore.KeyMissing):
+        keystore.get(requests.claim_record(request.id))
+
+
+def _nothing_more(*given: Any) -> None:
+    raise servers.ServerTrouble("south", "unreachable", "It does not answer.")
+
+
+def test_without_its_claim_a_search_that_has_all_results_is_not_shown(spread: Spread, logs: Work) -> None:
+    """Who destroys the claim after binding another face does not get past the comparison."""
+    with logs():
+        request = spread.request()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(servers, "merge_in_logs", _nothing_more)
+            assert spread.stage.run(request) == "done"
+        assert len(keystore.get(requests.claim_record(request.id))) == 32
+        keystore.destroy(requests.claim_record(request.id))
+        assert life.resume() == 1
+        spread.stage.run(request)
+    assert request.state == "failed"
+    assert [logged(name, "search:result:merged", request) for name in ("main", *NAMES)] == [[], [], []]
+
+
+def test_a_claim_that_a_killed_worker_left_is_destroyed_when_the_search_is_done(spread: Spread, logs: Work) -> None:
+    with logs():
+        request = spread.request()
+        claim = keystore.get(requests.claim_record(request.id))
+        assert spread.stage.run(request) == "done"
+        assert request.state == "done", request.problem
+    with pytest.raises(keystore.KeyMissing):
+        keystore.get(requests.claim_record(request.id))
+    with servers.place("north") as own:
+        assert len(client.bound_salt(own, request.id, claim)) == 32
+        assert refusal(lambda: client.bound_salt(own, request.id, b"x" * 32)) == "claim"
+
+
+def test_nothing_is_opened_whose_intent_no_checkpoint_covers(spread: Spread, logs: Work, as_superuser: Any) -> None:
+    """Without its intent nobody can say whether a search had to be whole."""
+    with logs():
+        request = spread.request()
+        assert spread.stage.run(request) == "done"
+        with servers.place("main") as own:
+            view, secret = _view(own, request)
+    as_superuser.execute("UPDATE gate.bound SET intent = gen_random_uuid() WHERE request = %s", [request.id])
+    with database.connect("app") as own:
+        assert refusal(partial(client.candidates, own, view, secret)) == "receipt"
+
+
+def test_a_legal_hold_is_in_every_gate(spread: Spread, logs: Work) -> None:
+    """A charge places it, everywhere or nowhere; a shard that is asked straight erases nothing with one approval."""
+    cast = spread.stage.cast
+    charged = OutcomeFields(truth="same_person", procedure="charge", evidence=("physical",))
+    with logs():
+        request = spread.request(person=PEOPLE[1])
+        assert spread.stage.run(request) == "done"
+        for examiner in (cast.erin, cast.ed):
+            _decided(examiner, request)
+        lead, *_ = leads.release(by=cast.sam, request=request, templates=reviews.agreed(request), note="")
+        with away("north"), pytest.raises(Unavailable, match="north"):
+            outcomes.record(by=cast.sam, lead=lead, fields=charged)
+        assert not lead.outcomes.exists()
+        outcomes.record(by=cast.sam, lead=lead, fields=charged)
+        for name in ("main", *NAMES):
+            with servers.place(name) as own:
+                assert refusal(partial(_erase, spread, own, request)) == "hold"
+                assert refusal(partial(client.erase_due, own, request.id)) == "hold"
+        assert [logged(name, "search:probe:erased", request) for name in ("main", *NAMES)] == [[], [], []]
+        signatures = [Signature(one, spread.secret(one)) for one in (cast.sam, cast.sue)]
+        with away("south"), pytest.raises(Unavailable, match="south"):
+            legal_holds.lift(by=None, subject=request.id, signatures=signatures)
+        assert legal_holds.lift(by=None, subject=request.id, signatures=signatures) == ["south"]
+        with pytest.raises(NotFound):
+            legal_holds.lift(by=None, subject=request.id, signatures=signatures)
+        for name in ("main", *NAMES):
+            with servers.place(name) as own:
+                _erase(spread, own, request)
+    assert [len(logged(name, "search:probe:erased", request)) for name in ("main", *NAMES)] == [1, 1, 1]
+
+
+def _decided(by: User, request: SearchRequest) -> None:
+    """The same person for the candidate with a photo; the crowd has none to compare."""
+    reading = opened(by, request)
+    findings = [same(one.template) if one.can_be_seen else unsure(one.template) for one in reading.candidates]
+    reviews.decide(by=by, request=request, view=reading.view, findings=findings)
+
+
+def _erase(spread: Spread, own: psycopg.Connection, request: SearchRequest) -> None:
+    sam = spread.stage.cast.sam
+    wanted = params.erase_search(request=request.id)
+    proposal = propose(by=None, act="gate:erase_search", params=wanted, approver=sam, secret=spread.secret(sam), at=own)
+    client.erase_search(own, request.id, proposal)
+
+
+def test_the_command_places_and_lifts_a_hold_on_a_person_in_every_server(
+    spread: Spread, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cast = spread.stage.cast
+    people = {
+        servers.of_person(spread.gallery, one): one
+        for one in (galleries.person(spread.gallery, f"P{number}") for number in range(CROWD))
+    }
+    files = []
+    for one in (cast.sam, cast.sue):
+        files.append(str(tmp_path / one.username))
+        Path(files[-1]).write_text(spread.secret(one))
+    signed: dict[str, Any] = {"approver": [cast.sam.username, cast.sue.username], "secret_file": files}
+    person = people["north"]
+    call_command("legal_hold", "place", str(person))
+    assert json.loads(capsys.readouterr().out)["servers"] == ["main", *NAMES]
+    for name in ("main", "north"):
+        with servers.place(name) as own:
+            assert refusal(partial(_expunge, spread, own, person)) == "hold"
+    with pytest.raises(Conflict, match="legal hold"):
+        removal.expunge(
+            by=cast.carl, person=person, approver=cast.sam, secret=spread.secret(cast.sam), gallery=spread.gallery
+        )
+    with pytest.raises(CommandError, match="twice"):
+        call_command("legal_hold", "lift", str(person), approver=["sam"], secret_file=files[:1])
+    call_command("legal_hold", "lift", str(person), **signed)
+    assert json.loads(capsys.readouterr().out)["servers"] == ["main", *NAMES]
+    with servers.place("north") as own:
+        assert _expunge(spread, own, person) == 1
+
+
+def _expunge(spread: Spread, own: psycopg.Connection, person: uuid.UUID) -> int:
+    sam = spread.stage.cast.sam
+    wanted = params.expunge(person=person)
+    proposal = propose(by=None, act="gallery:expunge", params=wanted, approver=sam, secret=spread.secret(sam), at=own)
+    return client.expunge(own, person=person, proposal=proposal)
+
+
+def test_a_part_of_a_gallery_has_no_codes(spread: Spread) -> None:
+    with servers.place("north") as own:
+        assert refusal(lambda: client.build_codes(own, 1, 10)) == "codes"
+    [whole] = client.editions(database.session(), spread.whole.id)
+    codes.build(whole.edition, lambda done, pages: None)
+    assert whole.edition not in client.uncoded(database.session())
 
 
 def test_it_is_fixed_once_over_which_servers_a_gallery_is_spread(spread: Spread) -> None:

@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="small letters, digits and underscores; it stands in the name of its log")
         parser.add_argument("--host", default="", help="of a PostgreSQL with pgvector (embedded)")
         parser.add_argument("--port", type=int, default=5432)
-        parser.add_argument("--sslmode", default="")
+        parser.add_argument("--sslmode", default="", help="verify-full, verify-ca or require for another machine")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.GLASSCASE_SHARD:
@@ -35,6 +35,7 @@ class Command(BaseCommand):
         name = options["name"]
         try:
             shard_file.check_name(name)
+            shard_file.check_transport(name, options["host"], options["sslmode"])
             if name not in shards.configured():
                 _list(name, options)
             for command in ("init_database", "migrate"):

@@ -84,7 +84,7 @@ END $$;
 CREATE TRIGGER only_as_listed BEFORE INSERT ON gate.bound FOR EACH ROW EXECUTE FUNCTION gate.only_as_listed();
 ALTER TABLE gate.bound ENABLE ALWAYS TRIGGER only_as_listed;
 
--- No reading of a part: the log here has to say that every listed server has its result, this one's as it is.
+-- No reading of a part: the log here has to say that every listed server has its result, each another one, and this one's as it is.
 CREATE FUNCTION gate.only_whole() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -92,13 +92,18 @@ DECLARE
     here text;
 BEGIN
     SELECT log.covered(b.intent) INTO e FROM gate.bound b WHERE b.request = NEW.request;
-    IF (e ? 'shards') IS NOT TRUE THEN
+    IF e IS NULL THEN
+        PERFORM gate.refuse('receipt', 'The intent of this search is not in the signed log: nothing of it is opened.');
+    END IF;
+    IF NOT e ? 'shards' THEN
         RETURN NEW;
     END IF;
     SELECT encode(log.digest(log.covered(o.entry)), 'hex') INTO here FROM gate.outcome o WHERE o.request = NEW.request;
     IF EXISTS (SELECT FROM log.covered_about(NEW.request, 'search:result:merged') AS m
         WHERE m -> 'shards' = e -> 'shards' AND jsonb_array_length(m -> 'results') = jsonb_array_length(e -> 'shards')
-            AND m -> 'results' ? here) IS NOT TRUE THEN
+            AND jsonb_array_length(m -> 'results') = (SELECT count(DISTINCT r) FROM jsonb_array_elements_text(m -> 'results') AS r)
+            AND here = (SELECT m -> 'results' ->> (l.place - 1)::integer FROM jsonb_array_elements_text(e -> 'shards')
+                WITH ORDINALITY AS l (one, place) WHERE split_part(l.one, ':', 1) = gate.here())) IS NOT TRUE THEN
         PERFORM gate.refuse('incomplete', 'This search is incomplete: not every server over which the gallery is spread has given its result.');
     END IF;
     RETURN NEW;
@@ -121,9 +126,27 @@ BEGIN
     IF (b.claim = sha256(p_claim_secret)) IS NOT TRUE THEN
         PERFORM gate.refuse('claim', 'Only the worker that holds the claim of this search may check what is bound.');
     END IF;
+    IF b.salt IS NULL THEN
+        PERFORM gate.refuse('erased', 'What was bound for this search has been erased.');
+    END IF;
     RETURN b.salt;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION gate.here(), gate.spread_gallery(uuid, text[], uuid), gate.bound_salt(uuid, bytea) TO @app@;
+GRANT EXECUTE ON FUNCTION gate.here() TO @gallery_owner@;
+
+-- A shard has no codes, so that it always compares exactly.
+SET LOCAL ROLE @gallery_owner@;
+CREATE FUNCTION gallery.no_codes_of_parts() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (gate.here() = 'main') IS NOT TRUE THEN
+        PERFORM gate.refuse('codes', 'Codes are built on the main server only: a shard compares exactly.');
+    END IF;
+    RETURN NEW;
+END $$;
+REVOKE ALL ON FUNCTION gallery.no_codes_of_parts() FROM PUBLIC;
+CREATE TRIGGER no_codes_of_parts BEFORE INSERT ON gallery.codebook FOR EACH ROW EXECUTE FUNCTION gallery.no_codes_of_parts();
+ALTER TABLE gallery.codebook ENABLE ALWAYS TRIGGER no_codes_of_parts;
 RESET ROLE;
