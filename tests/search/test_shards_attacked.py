@@ -49,6 +49,8 @@ def test_no_gate_opens_its_part_of_an_incomplete_search(spread: Spread, logs: Wo
     with logs():
         for name in ("main", "north"):
             with servers.place(name) as own:
+                [mine] = [one for one in trail.entries(own, torn.id) if one.type == "search:result:stored"]
+                trail.wait(own, mine.id, covered=True)
                 view, secret = _view(own, torn)
                 assert refusal(partial(client.candidates, own, view, secret)) == "incomplete"
 
