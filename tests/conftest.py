@@ -170,8 +170,7 @@ def redis(database: kits.Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         if os.environ.get("GLASSCASE_REQUIRE_REDIS"):
             pytest.fail("GLASSCASE_REQUIRE_REDIS is set and there is no redis-server; on Debian: apt-get install it")
         pytest.skip("no redis-server on PATH; on Debian: apt-get install redis-server")
-    with brokers.redis(program, tmp_path) as url:
+    with brokers.redis(program, tmp_path) as url, brokers.sending_to(url):
         # In this order: Celery prefers the variable when it is asked for the broker of before.
-        with brokers.sending_to(url):
-            monkeypatch.setenv("CELERY_BROKER_URL", url)
-            yield url
+        monkeypatch.setenv("CELERY_BROKER_URL", url)
+        yield url
