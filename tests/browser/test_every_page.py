@@ -39,6 +39,7 @@ def violations(page: Any) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "viewport", "scheme"), [("desktop", DESKTOP, "light"), ("phone", PHONE, "dark")])
 def test_every_page_opens_reads_and_fits(
     tab: Tab, world: World, size: str, viewport: dict[str, int], scheme: str

@@ -211,6 +211,8 @@ class Stage:
                 templates=len(rows),
                 digest=hashlib.sha256(b"".join(parts)).digest(),
             )
+        run.sealed_at = timezone.now()
+        run.save()
 
 
 def build(cast: Cast) -> Stage:
