@@ -240,7 +240,7 @@ BEGIN
 END $$;
 
 -- The list of a bound search: of a shortlist, or of the whole edition without one; of its sub-gallery where the intent names one.
-CREATE OR REPLACE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], p_reads integer, OUT templates uuid[], OUT scores integer[])
+CREATE FUNCTION gate.compare(b gate.bound, p_batches integer[], p_shortlist uuid[], p_reads integer, OUT templates uuid[], OUT scores integer[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     sub record;
@@ -257,6 +257,8 @@ BEGIN
             WITH ORDINALITY AS s (template, score, place);
     END IF;
 END $$;
+
+REVOKE ALL ON FUNCTION gate.compare(gate.bound, integer[], uuid[], integer) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION gate.execute(p_request uuid, p_claim_secret bytea) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET transform_null_equals = off AS $$
