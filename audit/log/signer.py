@@ -52,6 +52,10 @@ class SignerRefusal(RuntimeError):
     """The tree does not extend what is known of it: nothing is signed and the log has to be looked at."""
 
 
+class LogFrozen(SignerRefusal):
+    """The log is frozen: nothing is signed until somebody has gone through the runbook."""
+
+
 class LogClosed(SignerRefusal):
     """This log was succeeded by another one and is never signed again."""
 
@@ -322,7 +326,7 @@ def close_for_ever(directory: Path) -> None:
 def _refuse_frozen(connection: psycopg.Connection) -> None:
     frozen = connection.execute("SELECT reason FROM logwork.frozen").fetchone()
     if frozen is not None:
-        raise SignerRefusal(f"The log is frozen: {frozen[0]} Go through {RUNBOOK}.")
+        raise LogFrozen(f"The log is frozen: {frozen[0]} Go through {RUNBOOK}.")
 
 
 @contextlib.contextmanager

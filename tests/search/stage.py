@@ -245,8 +245,8 @@ def running_log(home: Any, origin: str, *, sign: bool = True) -> Iterator[None]:
 
     def work() -> None:
         with (
-            # A frozen log ends both processes.
-            contextlib.suppress(sequencer.Frozen),
+            # A frozen log ends both processes, whichever of them sees it first.
+            contextlib.suppress(sequencer.Frozen, signer.LogFrozen),
             database.connect("sequencer", dbname=name) as one,
             database.connect("signer", dbname=name) as other,
             signer.open_signer(home / "signer", origin) as signing,
