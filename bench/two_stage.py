@@ -147,8 +147,8 @@ def _losses(installation: Installation, here: _Gallery) -> tuple[int, int]:
         for probe, template in zip(here.probes, here.planted, strict=True):
             copy.write_row((HalfVector(probe).to_text(), template))
     row = own.execute(
-        "SELECT count(*) FILTER (WHERE (c.code OPERATOR(public.<~>) gallery.code_of(%(edition)s, p.probe)::bit(1024)) > limits.cut),"
-        " count(*), max(limits.cut) FROM pair p JOIN gallery.code c ON c.edition = %(edition)s AND c.template = p.template"
+        "SELECT count(*) FILTER (WHERE (c.code OPERATOR(public.<~>) gallery.code_of(%(edition)s, p.probe)::bit(1280)) > limits.cut),"
+        " count(*), max(limits.cut) FROM pair p JOIN gallery.code_of_template c ON c.edition = %(edition)s AND c.template = p.template"
         " CROSS JOIN LATERAL (SELECT gallery.cut_of(%(edition)s, p.probe, %(threshold)s, %(loss)s) AS cut) limits",
         {"edition": here.edition.edition, "threshold": THRESHOLD, "loss": cut.LOSS},
     ).fetchone()

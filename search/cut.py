@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-BITS: Final = 1024
+BITS: Final = 1280
 LOSS: Final = 1e-6
 
 
@@ -65,7 +65,7 @@ def table() -> Iterator[str]:
         "| planes | threshold T | differing bits expected at T | cut | passes (0.044) | passes (0.06) |",
         "|---|---|---|---|---|---|",
     )
-    for bits in (512, 768, BITS):
+    for bits in (512, 1024, BITS):
         for step in range(7):
             threshold = 0.30 + 0.05 * step
             distance = cut(threshold, 512, bits=bits)

@@ -76,13 +76,32 @@ def found(world: World, probe: np.ndarray) -> list[uuid.UUID]:
 
 
 def codes(superuser: psycopg.Connection, world: World) -> set[uuid.UUID]:
-    rows = superuser.execute("SELECT template FROM gallery.code WHERE edition = %s", [world.edition]).fetchall()
+    rows = superuser.execute(
+        "SELECT template FROM gallery.code_of_template WHERE edition = %s", [world.edition]
+    ).fetchall()
     assert len({row[0] for row in rows}) == len(rows), "one code a template"
     return {row[0] for row in rows}
 
 
+def pack(superuser: psycopg.Connection, edition: int, source: str) -> None:
+    """Puts what `source` selects as template and code among the codes, as the database does it itself."""
+    row = superuser.execute("SELECT gallery.packing(%s, %s)", [edition, source]).fetchone()
+    assert row is not None
+    superuser.execute(row[0])
+
+
+def lose(superuser: psycopg.Connection, world: World, template: uuid.UUID) -> None:
+    """Takes one code away and leaves its template."""
+    superuser.execute(
+        "CREATE TEMP TABLE kept AS SELECT template, code FROM gallery.code_of_template WHERE edition = %s AND template <> %s",
+        [world.edition, template],
+    )
+    superuser.execute("DELETE FROM gallery.code WHERE edition = %s", [world.edition])
+    pack(superuser, world.edition, "SELECT template, code FROM kept")
+
+
 def planes(superuser: psycopg.Connection, edition: int) -> np.ndarray:
-    """The planes of an edition, (1024, d), and the types of pgvector for this connection."""
+    """The planes of an edition, (bits, d), and the types of pgvector for this connection."""
     from pgvector.psycopg import register_vector
 
     register_vector(superuser)

@@ -23,7 +23,7 @@ def test_a_code_says_on_which_side_of_each_plane_a_template_lies(
 ) -> None:
     drawn = planes(as_superuser, allowed.edition)
     rows = as_superuser.execute(
-        "SELECT t.embedding, c.code::text FROM gallery.code c JOIN gallery.template t USING (edition, template)"
+        "SELECT t.embedding, c.code::text FROM gallery.code_of_template c JOIN gallery.template t USING (edition, template)"
     ).fetchall()
     faces = np.array([row[0].to_list() for row in rows], np.float64)
     signs = np.array([[bit == "1" for bit in row[1]] for row in rows])
@@ -37,7 +37,9 @@ def test_a_code_says_on_which_side_of_each_plane_a_template_lies(
 def test_the_database_and_the_tables_agree_on_the_cut(as_superuser: psycopg.Connection, dimension: int) -> None:
     for cosine in (-1.0, -0.2, 0.0, 0.3, 0.35, 0.4, 0.55, 0.999, 1.0, 1.2):
         for loss in (1e-6, 1e-2):
-            row = as_superuser.execute("SELECT gallery.cut(1024, %s, %s, %s)", [dimension, cosine, loss]).fetchone()
+            row = as_superuser.execute(
+                "SELECT gallery.cut(%s, %s, %s, %s)", [cut.BITS, dimension, cosine, loss]
+            ).fetchone()
             assert row == (cut.cut(cosine, dimension, loss=loss),), (cosine, loss)
 
 
@@ -49,8 +51,8 @@ def test_the_cut_is_the_smallest_that_keeps_the_promise() -> None:
     chosen = cut.cut(cosine, 128)
 
     def above(distance: int) -> float:
-        ways = sum(math.comb(1024, k) * 3**k * 5 ** (1024 - k) for k in range(distance + 1, 1025))
-        return ways / 8**1024
+        ways = sum(math.comb(cut.BITS, k) * 3**k * 5 ** (cut.BITS - k) for k in range(distance + 1, cut.BITS + 1))
+        return ways / 8**cut.BITS
 
     assert above(chosen) <= 1e-6 < above(chosen - 1)
 
@@ -72,9 +74,9 @@ def test_planted_candidates_are_lost_no_more_often_than_was_said(
         for probe, (template, _, _) in zip(probes, planted, strict=True):
             copy.write_row((HalfVector(probe).to_text(), template))
     row = as_superuser.execute(
-        "SELECT count(*), count(*) FILTER (WHERE (c.code <~> gallery.code_of(%(edition)s, p.probe)::bit(1024))"
+        "SELECT count(*), count(*) FILTER (WHERE (c.code <~> gallery.code_of(%(edition)s, p.probe)::bit(1280))"
         " > gallery.cut_of(%(edition)s, p.probe, %(threshold)s, %(loss)s))"
-        " FROM pair p JOIN gallery.code c USING (template)",
+        " FROM pair p JOIN gallery.code_of_template c USING (template)",
         {"edition": world.edition, "threshold": round(threshold * 1e6), "loss": loss},
     ).fetchone()
     assert row is not None
@@ -94,7 +96,7 @@ def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
     """Over random galleries: clusters, twins and copies beside the first 300 people, removed people, any cut, threshold and length."""
 
     @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.integers(0, 2**32 - 1), st.integers(0, 1024), st.integers(1, 900_000), st.integers(1, 400))
+    @given(st.integers(0, 2**32 - 1), st.integers(0, cut.BITS), st.integers(1, 900_000), st.integers(1, 400))
     def check(seed: int, distance: int, threshold: int, k: int) -> None:
         rng = np.random.default_rng(seed)
         probe = HalfVector(at(rng.uniform(0, 1), allowed.faces[rng.integers(PEOPLE)], rng)).to_text()
@@ -102,8 +104,8 @@ def test_whatever_passes_the_cut_is_what_the_exact_scan_finds_among_it(
         passed = as_superuser.execute("SELECT gallery.shortlist(%(e)s, %(q)s, %(cut)s)", facts).fetchone()
         assert passed is not None
         by_hand = as_superuser.execute(
-            "SELECT array_agg(template) FROM gallery.code WHERE edition = %(e)s"
-            " AND bit_count(code # gallery.code_of(%(e)s, %(q)s)::bit(1024)) <= %(cut)s",
+            "SELECT array_agg(template) FROM gallery.code_of_template WHERE edition = %(e)s"
+            " AND bit_count(code # gallery.code_of(%(e)s, %(q)s)::bit(1280)) <= %(cut)s",
             facts,
         ).fetchone()
         assert by_hand is not None

@@ -27,8 +27,8 @@ PAIRS = """
     FROM (
         SELECT a.embedding AS probe, c.code <~> d.code AS distance,
             round(-(a.embedding <#> b.embedding) * 1000000)::integer AS score
-        FROM gallery.template a JOIN gallery.code c USING (edition, template),
-            gallery.template b JOIN gallery.code d USING (edition, template)
+        FROM gallery.template a JOIN gallery.code_of_template c USING (edition, template),
+            gallery.template b JOIN gallery.code_of_template d USING (edition, template)
         WHERE a.edition = %(edition)s AND b.edition = %(edition)s AND a.template <> b.template
         OFFSET 0
     ) pair WHERE score > 0

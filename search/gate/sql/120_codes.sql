@@ -1,4 +1,4 @@
--- The first stage of a search in two stages: codes. For each edition the database draws 1,024 random hyperplanes; the code of a template
+-- The first stage of a search in two stages: codes. For each edition the database draws 1,280 random hyperplanes; the code of a template
 -- says on which side of each it lies. Two unit vectors at angle a lie on different sides of one with probability a / pi, whatever embeddings
 -- look like, so the distance of two codes is binomial and the cut that loses a candidate at the threshold with a chance of at most one
 -- in a million is a theorem (Goemans and Williamson 1995, Charikar 2002). The database draws the planes and computes the codes
@@ -26,13 +26,24 @@ CREATE TABLE gallery.plane (
 -- In the row as long as a row can hold it.
 ALTER TABLE gallery.plane ALTER COLUMN plane SET STORAGE MAIN, ALTER COLUMN plane SET STATISTICS 0;
 
--- Without an index: it is only ever read as a whole.
-CREATE TABLE gallery.code (
-    edition  integer NOT NULL,
-    code     bit(1024) NOT NULL,
-    template uuid NOT NULL
-) PARTITION BY LIST (edition);
-ALTER TABLE gallery.code ALTER COLUMN code SET STATISTICS 0, ALTER COLUMN template SET STATISTICS 0;
+-- As many codes in a row as a page of 8 kB holds, because finding the next row costs PostgreSQL more than comparing a code. code_i belongs to
+-- the i-th of the templates. Without an index: it is only ever read as a whole.
+DO $$
+DECLARE
+    names  text[] := ARRAY(SELECT 'code_' || i FROM generate_series(1, 44) AS i);
+    listed text := array_to_string(names, ', ');
+    one    text;
+BEGIN
+    EXECUTE format('CREATE TABLE gallery.code (
+        edition integer NOT NULL, %1$s bit(1280), templates uuid[] NOT NULL,
+        CONSTRAINT paired CHECK (num_nonnulls(%2$s) = cardinality(templates) AND array_position(templates, NULL) IS NULL)
+    ) PARTITION BY LIST (edition)', array_to_string(names, ' bit(1280), '), listed);
+    FOREACH one IN ARRAY names || 'templates'::text LOOP
+        EXECUTE format('ALTER TABLE gallery.code ALTER COLUMN %1$s SET STATISTICS 0, ALTER COLUMN %1$s SET STORAGE PLAIN', one);
+    END LOOP;
+    EXECUTE format('CREATE VIEW gallery.code_of_template AS SELECT c.edition, u.template, u.code
+        FROM gallery.code c, unnest(c.templates, ARRAY[%s]) AS u (template, code) WHERE u.template IS NOT NULL', listed);
+END $$;
 
 -- Batches of which every template has its code.
 CREATE TABLE gallery.coded (edition integer NOT NULL, batch integer NOT NULL, PRIMARY KEY (edition, batch));
@@ -42,11 +53,12 @@ CREATE FUNCTION gallery.draw_planes(p_edition integer, p_dimension integer) RETU
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     summed bytea;
+    one    name;
 BEGIN
     INSERT INTO gallery.codebook (edition, digest) VALUES (p_edition, '');
     WITH drawn AS MATERIALIZED (
         SELECT place, pair, replace(gen_random_uuid()::text, '-', '') AS bits
-        FROM generate_series(1, 1024) AS place, generate_series(1, (p_dimension + 1) / 2) AS pair
+        FROM generate_series(1, 1280) AS place, generate_series(1, (p_dimension + 1) / 2) AS pair
     ), polar AS (
         SELECT place, pair,
             sqrt(-2 * ln((('x' || left(bits, 12))::bit(48)::bigint + 1) / 281474976710656::double precision)) AS radius,
@@ -60,15 +72,27 @@ BEGIN
     SELECT sha256(string_agg(public.vector_send(p.plane), ''::bytea ORDER BY p.place)) INTO summed
     FROM gallery.plane p WHERE p.edition = p_edition;
     UPDATE gallery.codebook SET digest = summed WHERE edition = p_edition;
-    EXECUTE format('CREATE TABLE gallery.code_%s (LIKE gallery.code INCLUDING DEFAULTS)', p_edition);
-    EXECUTE format('ALTER TABLE gallery.code_%1$s ALTER COLUMN code SET STATISTICS 0, ALTER COLUMN template SET STATISTICS 0,
-        ALTER COLUMN code SET STORAGE PLAIN', p_edition);
+    EXECUTE format('CREATE TABLE gallery.code_%s (LIKE gallery.code INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)', p_edition);
+    FOR one IN SELECT a.attname FROM pg_attribute a WHERE a.attrelid = 'gallery.code'::regclass AND a.attnum > 1 LOOP
+        EXECUTE format('ALTER TABLE gallery.code_%s ALTER COLUMN %I SET STATISTICS 0', p_edition, one);
+    END LOOP;
     -- The first stage itself decides how many workers help.
     EXECUTE format('ALTER TABLE gallery.code_%s SET (parallel_workers = 64)', p_edition);
     EXECUTE format('ALTER TABLE gallery.code ATTACH PARTITION gallery.code_%1$s FOR VALUES IN (%1$s)', p_edition);
     PERFORM log.append_as_gallery('gallery:codes:drawn', jsonb_build_object(
-        'edition', p_edition, 'bits', 1024, 'digest', encode(summed, 'hex')));
+        'edition', p_edition, 'bits', 1280, 'digest', encode(summed, 'hex')));
 END $$;
+
+-- The statement that puts codes into rows: of what `p_source` selects as template and code.
+CREATE FUNCTION gallery.packing(p_edition integer, p_source text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('INSERT INTO gallery.code_%s (edition, templates, %s)
+        SELECT %s, array_agg(p.template), %s
+        FROM (SELECT s.template, s.code, (row_number() OVER () - 1) / 44 AS pack FROM (%s) s) p GROUP BY p.pack',
+        p_edition, string_agg('code_' || i, ', ' ORDER BY i), p_edition,
+        string_agg(format('(array_agg(p.code))[%s]', i), ', ' ORDER BY i), p_source)
+    FROM generate_series(1, 44) AS i
+$$;
 
 -- One slice of the work; called until `done` is `whole`. The rows of a sealed batch neither change nor move, so a pass over the pages
 -- sees each of them once; it is counted at the end all the same, and begins again when something is missing.
@@ -126,11 +150,10 @@ BEGIN
         reach := least(c.page + p_pages, c.pages);
         -- Each plane is read once a slice and stands in no text of a statement, which the context of an error would show.
         SELECT string_agg(format('(SELECT p.plane FROM gallery.plane p WHERE p.edition = %s AND p.place = %s) OPERATOR(public.<#>) x.face',
-            p_edition, place), ', ' ORDER BY place) INTO signs FROM generate_series(1, 1024) AS place;
-        EXECUTE format('INSERT INTO gallery.code (edition, code, template)
-            SELECT %1$s, public.binary_quantize((ARRAY[%2$s])::public.vector)::bit(1024), x.template FROM (
+            p_edition, place), ', ' ORDER BY place) INTO signs FROM generate_series(1, 1280) AS place;
+        EXECUTE gallery.packing(p_edition, format('SELECT x.template, public.binary_quantize((ARRAY[%2$s])::public.vector) AS code FROM (
                 SELECT t.template, t.embedding::public.vector AS face FROM gallery.template_%1$s t
-                WHERE t.ctid >= $1 AND t.ctid < $2 AND t.batch = ANY ($3) OFFSET 0) x', p_edition, signs)
+                WHERE t.ctid >= $1 AND t.ctid < $2 AND t.batch = ANY ($3) OFFSET 0) x', p_edition, signs))
             USING format('(%s,0)', c.page)::tid, format('(%s,0)', reach)::tid, c.coding;
         EXECUTE format('SELECT max(public.l2_norm(t.embedding)) FROM gallery.template_%s t
             WHERE t.ctid >= $1 AND t.ctid < $2 AND t.batch = ANY ($3)', p_edition)
@@ -139,7 +162,7 @@ BEGIN
         RETURN QUERY VALUES (reach, c.pages + 1);
         RETURN;
     END IF;
-    SELECT count(*) INTO codes FROM gallery.code x WHERE x.edition = p_edition;
+    SELECT coalesce(sum(cardinality(x.templates)), 0) INTO codes FROM gallery.code x WHERE x.edition = p_edition;
     SELECT count(*) INTO templates FROM gallery.template t WHERE t.edition = p_edition AND t.batch = ANY (
         c.coding || ARRAY(SELECT d.batch FROM gallery.coded d WHERE d.edition = p_edition));
     IF codes <> templates THEN
@@ -150,8 +173,8 @@ BEGIN
     INSERT INTO gallery.coded (edition, batch) SELECT p_edition, b FROM unnest(c.coding) AS b;
     UPDATE gallery.codebook SET coding = '{}', near = (
         SELECT percentile_disc(0.01) WITHIN GROUP (ORDER BY a.code OPERATOR(public.<~>) o.code)
-        FROM (SELECT x.code, x.template FROM gallery.code x WHERE x.edition = p_edition LIMIT 32) a
-        JOIN (SELECT x.code, x.template FROM gallery.code x WHERE x.edition = p_edition LIMIT 10000) o ON o.template <> a.template)
+        FROM (SELECT x.code, x.template FROM gallery.code_of_template x WHERE x.edition = p_edition LIMIT 32) a
+        JOIN (SELECT x.code, x.template FROM gallery.code_of_template x WHERE x.edition = p_edition LIMIT 10000) o ON o.template <> a.template)
     WHERE edition = p_edition;
     EXECUTE format('ANALYZE gallery.code_%s (edition)', p_edition);
     PERFORM log.append_as_gallery('gallery:codes:built', jsonb_build_object(
@@ -167,14 +190,24 @@ BEGIN
     UPDATE gallery.codebook SET coding = '{}' WHERE edition = p_edition;
 END $$;
 
--- Whoever deletes a template deletes its code.
+-- Whoever deletes a template deletes its code: the rows that hold one are written again without it. One after the other, because the second of
+-- two at once would not see the rows that the first wrote.
 CREATE FUNCTION gallery.no_code_without_template() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    e integer;
+    e       integer;
+    begun   integer[];
+    lost    uuid[];
+    columns text := (SELECT string_agg('c.code_' || i, ', ' ORDER BY i) FROM generate_series(1, 44) AS i);
 BEGIN
-    FOR e IN SELECT DISTINCT g.edition FROM gone g JOIN gallery.codebook c ON c.edition = g.edition LOOP
-        DELETE FROM gallery.code c USING gone g WHERE c.edition = e AND g.edition = e AND c.template = g.template;
+    FOR e IN SELECT DISTINCT g.edition FROM gone g JOIN gallery.codebook c ON c.edition = g.edition ORDER BY g.edition LOOP
+        SELECT x.coding INTO begun FROM gallery.codebook x WHERE x.edition = e FOR UPDATE;
+        SELECT array_agg(g.template) INTO lost FROM gone g WHERE g.edition = e AND (
+            g.batch = ANY (begun) OR g.batch IN (SELECT d.batch FROM gallery.coded d WHERE d.edition = e));
+        CONTINUE WHEN lost IS NULL;
+        EXECUTE format('WITH held AS (DELETE FROM gallery.code_%s c WHERE EXISTS (SELECT FROM unnest(c.templates) AS t WHERE t = ANY ($1)) RETURNING c.*) ', e)
+            || gallery.packing(e, format('SELECT u.template, u.code FROM held c, unnest(c.templates, ARRAY[%s]) AS u (template, code)
+                WHERE u.template <> ALL ($1)', columns)) USING lost;
     END LOOP;
     RETURN NULL;
 END $$;
@@ -225,7 +258,7 @@ END $$;
 -- almost of length 1.
 CREATE FUNCTION gallery.cut_of(p_edition integer, p_probe public.halfvec, p_threshold integer, p_loss double precision) RETURNS integer
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-    SELECT gallery.cut(1024, e.dimension, ((p_threshold - 0.6) / 1000000 - (e.dimension + 2) / 16777216.0)
+    SELECT gallery.cut(1280, e.dimension, ((p_threshold - 0.6) / 1000000 - (e.dimension + 2) / 16777216.0)
         / (c.longest * public.l2_norm(p_probe)), p_loss)
     FROM gallery.codebook c JOIN gallery.edition e ON e.edition = c.edition WHERE c.edition = p_edition AND c.longest > 0
 $$;
@@ -249,16 +282,18 @@ AS $$
 DECLARE
     leaf  text := 'code_' || p_edition;
     bytes bigint := pg_relation_size(to_regclass(format('gallery.%I', leaf)));
+    within text;
 BEGIN
-    IF (bytes IS NOT NULL AND length(p_code) = 1024) IS NOT TRUE THEN
+    IF (bytes IS NOT NULL AND length(p_code) = 1280) IS NOT TRUE THEN
         PERFORM gate.refuse('codes', 'There are no codes to search this gallery edition by.');
     END IF;
     PERFORM set_config('max_parallel_workers_per_gather', least(
         CASE WHEN bytes < 8388608 THEN 0 ELSE 1 + bytes / 67108864 END,
         greatest(current_setting('max_worker_processes')::integer - 1, 0), 64)::text, true);
-    RETURN QUERY EXECUTE format(
-        'SELECT c.template FROM gallery.%I c WHERE (c.code OPERATOR(public.<~>) $1) <= $2::double precision', leaf)
-        USING p_code::bit(1024), p_cut;
+    SELECT string_agg(format('(c.code_%s OPERATOR(public.<~>) $1) <= $2', i), ', ' ORDER BY i) INTO within FROM generate_series(1, 44) AS i;
+    RETURN QUERY EXECUTE format('SELECT u.template FROM gallery.%I c, unnest(c.templates, ARRAY[%s]) AS u (template, near) WHERE (%s) AND u.near',
+        leaf, within, replace(within, ', ', ' OR '))
+        USING p_code::bit(1280), p_cut::double precision;
 END $$;
 
 -- Whether a cut leaves few enough for two stages, and how many rows the second one reads. Both follow from the edition and the threshold
@@ -268,14 +303,14 @@ END $$;
 CREATE FUNCTION gallery.second_stage(p_edition integer, p_cut integer, p_templates integer) RETURNS TABLE (few boolean, reads integer)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET transform_null_equals = off AS $$
 DECLARE
-    term  double precision := 1024 * ln(0.5);  -- logarithm of the probability that k of 1,024 bits differ by chance
+    term  double precision := 1280 * ln(0.5);  -- logarithm of the probability that k of 1,280 bits differ by chance
     share double precision := 0;
 BEGIN
     FOR k IN 0..coalesce(p_cut, -1) LOOP
         IF term > -700 THEN
             share := share + exp(term);
         END IF;
-        term := term + ln(greatest(1024 - k, 1)::double precision) - ln((k + 1)::double precision);
+        term := term + ln(greatest(1280 - k, 1)::double precision) - ln((k + 1)::double precision);
     END LOOP;
     few := coalesce(p_cut <= (SELECT c.near FROM gallery.codebook c WHERE c.edition = p_edition), false);
     reads := least(p_templates, greatest(1000, ceil(1.2 * share * p_templates)::integer));
@@ -302,7 +337,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     near   integer := cardinality(p_shortlist);
-    others uuid[] := ARRAY(SELECT c.template FROM gallery.code c WHERE c.edition = p_edition LIMIT p_reads);
+    others uuid[] := ARRAY(SELECT c.template FROM gallery.code_of_template c WHERE c.edition = p_edition LIMIT p_reads);
     gone   uuid[] := ARRAY(SELECT r.template FROM gallery.removed r WHERE r.edition = p_edition AND r.version <= p_version);
     ids    uuid[];
 BEGIN

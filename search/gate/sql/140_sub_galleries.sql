@@ -318,7 +318,7 @@ BEGIN
         'templates', v.templates, 'sub_gallery', sub.name, 'sub_templates', sub.templates,
         'threshold', b.threshold, 'k', b.k, 'started', started,
         'method', CASE WHEN cut IS NULL THEN 'exact' ELSE 'two_stage' END,
-        'bits', CASE WHEN cut IS NOT NULL THEN 1024 END, 'cut', cut, 'loss_one_in', CASE WHEN cut IS NOT NULL THEN loss END,
+        'bits', CASE WHEN cut IS NOT NULL THEN 1280 END, 'cut', cut, 'loss_one_in', CASE WHEN cut IS NOT NULL THEN loss END,
         'c', jsonb_build_object(
             'candidates', log.commitment('candidates', salt, gate.list_text(templates, scores, 1000)),
             'candidates_micro', log.commitment('candidates_micro', salt_mu, gate.list_text(templates, scores, 1)))));
