@@ -181,7 +181,7 @@ class _Files:
 
     def packed(self) -> dict[str, bytes]:
         self._prove()
-        self.files |= shard_proofs.files(self.request, self._shown())
+        self.files |= shard_proofs.files(self.request, self._shown(), methods.by_server(self.entries))
         self._tell()
         self._picture()
         self._measure()
@@ -260,6 +260,7 @@ class _Files:
                 "threshold_millionths": request.threshold,
                 "longest_list": request.k,
                 "method": methods.of(self.entries),
+                "servers": [one.as_dict() for one in methods.by_server(self.entries)],
                 "submitted_at": request.submitted_at,
                 "approved_at": request.decided_at,
                 "done_at": request.done_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from audit.log import storage
@@ -12,22 +12,26 @@ from audit.oversight.exports import KEYS
 from core.exceptions import Unavailable
 from search import shards, trail
 from search.exceptions import Unproven
+from search.methods import Method
 from search.models import SearchRequest
 from search.shards import Server
 
 _STORED: Final = "search:result:stored"
 
 
-def files(request: SearchRequest, shown: Mapping[str, Any] | None) -> dict[str, bytes]:
-    """The files by name, each entry under the keys of its server's own log; `shown` is what a reading showed, if there was one.
+def files(request: SearchRequest, shown: Mapping[str, Any] | None, used: Sequence[Method]) -> dict[str, bytes]:
+    """The files by name, each entry under the keys of its server's own log; `shown` is what a reading showed, if there was one,
+    `used` how each server searched, as the main log states it.
 
-    Raises Unavailable for a server or a signature that is missing now, Unproven when a list is not what the log commits to.
+    Raises Unavailable for a server or a signature that is missing now, Unproven when a list or a method is not what the
+    server's log says.
     """
     found: dict[str, bytes] = {}
     for name in shards.others_of(request):
         try:
             with shards.reach(name) as connection:
-                found |= _of(Server(name, 0, connection), request, shown)
+                server = Server(name, 0, connection)
+                found |= _of(server, request, shown, next(one for one in used if one.server == name))
         except (shards.ServerTrouble, storage.NotCovered) as missing:
             raise Unavailable(f"The log of the server {name} cannot be had now. Try again later.") from missing
     return found
@@ -38,7 +42,7 @@ def opening(part: Mapping[str, Any]) -> Opening:
     return Opening("candidates", bytes.fromhex(part["salt"]), part["candidates"])
 
 
-def _of(server: Server, request: SearchRequest, shown: Mapping[str, Any] | None) -> dict[str, bytes]:
+def _of(server: Server, request: SearchRequest, shown: Mapping[str, Any] | None, used: Method) -> dict[str, bytes]:
     keys = server.keys()
     place = f"servers/{server.name}"
     found = {f"{place}/{KEYS}": "".join(f"{key}\n" for key in keys).encode()}
@@ -49,6 +53,8 @@ def _of(server: Server, request: SearchRequest, shown: Mapping[str, Any] | None)
         named = f"{number:03d}-{entry.type.replace(':', '-')}"
         found[f"{place}/entries/{named}.entry.json"] = body
         found[f"{place}/entries/{named}.tlog-proof"] = receipt
+        if entry.type == _STORED and entry.fields.get("cut") != used.cut:
+            raise Unproven(f"How the server {server.name} searched is not what its log says. Tell the oversight board.")
         if entry.type == _STORED and shown is not None:
             opened = opening(shown["parts"][server.name])
             if opened.commitment != entry.fields["c"]["candidates"]:

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import psycopg
@@ -36,6 +36,9 @@ from search.gate.client import Candidates, GateRefused
 from search.models import EnrolledPhoto, Gallery, SearchRequest
 
 MERGED: Final = "search:result:merged"
+EXACT: Final = "exact"
+"""In the place of a cut: this server compared every photo."""
+_Answer = TypeVar("_Answer")
 # What differs between the entries of one intent in the logs of several servers.
 _OWN: Final = ("id", "at", "edition")
 # Rules of a gate that are about the request, whichever server says so; "not yet" among them.
@@ -256,27 +259,36 @@ def check_bound(
 def merge_in_logs(
     servers: Sequence[Server], request: SearchRequest, results: Mapping[str, uuid.UUID], alive: Callable[[], None]
 ) -> None:
-    """Says in every log, the main one last, that all of them have their result, by its SHA-256; done when all are signed.
+    """Says in every log, the main one last, that all of them have their result, by its SHA-256, and how each has searched; done
+    when all are signed.
 
     The caller has verified each result's receipt under the keys of its log.
     """
     by_name = {server.name: server for server in servers}
-    hashes = [
-        hashlib.sha256(storage.entry_body(by_name[name].connection, results[name])).hexdigest()
-        for name, _ in listed(request)
-    ]
+    bodies = []
+    for name, _ in listed(request):
+        with by_name[name].speaking():
+            bodies.append(storage.entry_body(by_name[name].connection, results[name]))
+    whole = {"shards": request.shards, "results": [hashlib.sha256(body).hexdigest() for body in bodies], **_how(bodies)}
     for server in (*servers[1:], servers[0]):
         with server.speaking():
             said = [one for one in trail.entries(server.connection, request.id) if one.type == MERGED]
             entry = next(
-                (one.id for one in said if (one.fields["shards"], one.fields["results"]) == (request.shards, hashes)),
-                None,
+                (one.id for one in said if all(one.fields.get(name) == value for name, value in whole.items())), None
             )
             if entry is None:
-                made = compose(MERGED, request=request.id, shards=request.shards, results=hashes)
+                made = compose(MERGED, request=request.id, **whole)
                 _append(server.connection, made.body)
                 entry = made.id
             trail.wait(server.connection, entry, covered=True, alive=alive)
+
+
+def _how(bodies: Sequence[bytes]) -> dict[str, Any]:
+    """How the servers searched, as their result entries say: exactly, or in two stages with this cut; the greatest loss of all."""
+    results = [json.loads(body) for body in bodies]
+    losses = [one["loss_one_in"] for one in results if one.get("cut") is not None]
+    cuts = [EXACT if one.get("cut") is None else str(one["cut"]) for one in results]
+    return {"cuts": cuts, **({"loss_one_in": min(losses)} if losses else {})}
 
 
 # Reading
@@ -362,7 +374,7 @@ def of_person(gallery: Gallery, person: uuid.UUID) -> str:
     return "" if name == MAIN else name
 
 
-def everywhere(ask: Callable[[psycopg.Connection], int]) -> list[int]:
+def everywhere(ask: Callable[[psycopg.Connection], _Answer]) -> list[_Answer]:
     """What every server answers, the main one first; a shard that does not answer is passed over, to be asked another time."""
     with database.connect("app") as own:
         found = [ask(own)]

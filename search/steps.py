@@ -116,8 +116,7 @@ def _facts(request: SearchRequest, said: list[trail.Entry]) -> Iterable[Step]:
     bound = _last(said, "search:probe:bound")
     yield _step("bound", "Face read and bound to the request", bound, bound.at if bound else None)
     result = _last(said, "search:result:stored")
-    how = methods.sentence(result.fields) if result else ""
-    yield _step("searched", "Gallery searched", result, result.at if result else None, how)
+    yield _step("searched", "Gallery searched", result, result.at if result else None, methods.of(said))
     if request.shards:
         merged = _last(said, shards.MERGED)
         yield _step(

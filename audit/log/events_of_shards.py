@@ -1,7 +1,8 @@
 """What is logged about galleries that are spread over several servers. Rows of `audit.log.events.REGISTRY`.
 
 Each is (type, writer, sentence, fields, optional fields, commitments), as `events` explains them. No Django here.
-A server stands in `shards` as name:edition; `results` are SHA-256 of the result entries in the logs of these servers, in that order.
+A server stands in `shards` as name:edition; `results` are SHA-256 of the result entries in the logs of these servers, in that order;
+`cuts` say of each how it searched: `exact`, or the cut of two stages, and `loss_one_in` is the greatest chance of a loss that any states.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ EVENTS_OF_SHARDS: Final[tuple[tuple[str, str, str, str, str, str], ...]] = (
         "search:result:merged",
         "app",
         "Every server of a spread gallery has the result of a search in its signed log.",
-        "request=id shards=codes results=codes",
-        "",
+        "request=id shards=codes results=codes cuts=codes",
+        "loss_one_in=int",
         "",
     ),
 )

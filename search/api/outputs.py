@@ -7,8 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from core import database
 from core.api.fields import PersonOut
-from search import permissions, requests, steps
+from search import methods, permissions, requests, steps, trail
 from search.models import RequestState, SearchRequest
 
 
@@ -87,11 +88,30 @@ class StepOut(serializers.Serializer):
     sentence = serializers.CharField()
 
 
+class MethodOut(serializers.Serializer):
+    """How one server searched its part of the gallery, as its result's entry states it."""
+
+    server = serializers.CharField()
+    edition = serializers.IntegerField(help_text="The gallery's edition on that server.")
+    method = serializers.ChoiceField(choices=["exact", "two_stage"])
+    cut = serializers.IntegerField(allow_null=True, help_text="Greatest distance of codes that two stages let pass.")
+    loss_one_in = serializers.IntegerField(
+        allow_null=True, help_text="A photo exactly at the threshold is missed with a chance of at most 1 in so many."
+    )
+
+
 class RequestDetailOut(RequestOut):
     """A search request with its path and, for those who decide on it, the words of the officer."""
 
     typed = serializers.SerializerMethodField(help_text="Null for those who may not read the justification.")
     steps = serializers.SerializerMethodField()
+    servers = serializers.SerializerMethodField(
+        help_text="How each server of the gallery searched; empty until all of them have their result."
+    )
+
+    @extend_schema_field(MethodOut(many=True))
+    def get_servers(self, request: SearchRequest) -> Any:
+        return MethodOut(methods.by_server(trail.entries(database.session(), request.id)), many=True).data
 
     @extend_schema_field(TypedOut(allow_null=True))
     def get_typed(self, request: SearchRequest) -> dict[str, Any] | None:

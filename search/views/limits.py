@@ -35,7 +35,8 @@ MEANINGS: Final = {
     "emergency_deadline_hours": "Hours until an emergency's result without approval is sealed",
     "two_stage_from": (
         "Gallery editions with so many templates are searched in two stages, where a photo exactly at the threshold is "
-        "missed with a chance of at most 1 in 1,000,000; 0: every search is exact"
+        "missed with a chance of at most 1 in 1,000,000; of a gallery over several servers, each server's part by its own "
+        "size; 0: every search is exact"
     ),
     "view_seconds": "How long an opened list of candidates can be used, in seconds",
     "evaluation_days_max": "Longest validity of an adopted evaluation, in days",

@@ -29,7 +29,7 @@ from audit.log import sequencer, signer
 from core import approvers, database, initialise, keystore, shard_file, shards
 from core.models import User
 from core.shards import Shard
-from search import face_models, galleries, photos, trail
+from search import face_models, galleries, photos, readings, trail
 from search import shards as servers
 from search.gate import client, params
 from search.models import EnrolledPhoto, Enrolment, Gallery, SearchRequest
@@ -38,6 +38,7 @@ from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled
 
 NAMES = ("north", "south")
 CROWD = 40
+STRANGERS = 6000  # so that the crowd is far less than one in a hundred pairs of the few by which a server measures
 
 
 def make_shards(main: Any) -> dict[str, Shard]:
@@ -145,6 +146,50 @@ class Spread:
                 ]
                 client.adopt_evaluation(own, proposals=two, **values)
 
+    def set_policy(self, setting: str, value: int) -> None:
+        """In every gate, as two approvers sign for each."""
+        wanted = params.set_policy(setting=setting, value=value)
+        for name in ("", *self.shards):
+            with self.connection(name) as own:
+                two = [
+                    client.propose(
+                        own,
+                        act="gate:set_policy",
+                        params=wanted,
+                        approver=one.id,
+                        secret=approvers.normalise(self.secret(one)),
+                    )
+                    for one in (self.stage.cast.sam, self.stage.cast.sue)
+                ]
+                client.set_policy(own, setting=setting, value=value, proposals=two)
+
+    def listed(self, gallery: Gallery, **changes: Any) -> tuple[SearchRequest, list[tuple[int, uuid.UUID]]]:
+        """A finished search, with scores and templates: those of one score (in steps of 10^-3) in the order of their ids."""
+        request = self.request(gallery, **changes)
+        assert self.stage.run(request) == "done"
+        assert request.state == "done", request.problem
+        found = readings.open_candidates(by=self.stage.cast.erin, request=request).candidates
+        assert [one.rank for one in found] == list(range(1, len(found) + 1))
+        scores = [one.score_milli or 0 for one in found]
+        assert scores == sorted(scores, reverse=True)
+        among = [(one.score_milli or 0, one.template) for one in found]
+        return request, sorted(among, key=lambda one: (-one[0], one[1]))
+
+    def enrol_strangers(self) -> None:
+        """So many people in the spread gallery that on every server two stages leave few; nobody of them is a candidate."""
+        rng = np.random.default_rng(5)
+        drawn = rng.standard_normal((STRANGERS, self.stage.model.dimension)).astype(np.float32)
+        rows = [(uuid.uuid4(), f"S{number}", row / np.linalg.norm(row)) for number, row in enumerate(drawn)]
+        self.enrol(self.gallery, rows)
+
+    def code(self, name: str) -> None:
+        """Builds the codes of one server's part."""
+        with self.connection(name) as own:
+            [edition] = client.editions(own, self.gallery.id)
+            done, whole = 0, 1
+            while done != whole:
+                done, whole = client.build_codes(own, edition.edition, 2000)
+
     def enrol(self, gallery: Gallery, rows: list[tuple[uuid.UUID, str, np.ndarray]]) -> None:
         """One sealed batch in each server, by the product's own rule of who belongs where."""
         persons = {template: galleries.person(gallery, ref) for template, ref, _ in rows}
@@ -158,11 +203,12 @@ class Spread:
                 secret = secrets.token_bytes(32)
                 batch = client.open_batch(own, edition.edition, hashlib.sha256(secret).digest())
                 parts = []
+                statement = "COPY gallery.template (edition, batch, template, person, embedding) FROM STDIN"
+                with own.cursor() as cursor, cursor.copy(statement) as copy:
+                    for template, _, vector in mine:
+                        values = edition.edition, batch, template, persons[template], HalfVector(vector).to_text()
+                        copy.write_row(values)
                 for template, ref, vector in mine:
-                    own.execute(
-                        "INSERT INTO gallery.template (edition, batch, template, person, embedding) VALUES (%s, %s, %s, %s, %s)",
-                        [edition.edition, batch, template, persons[template], HalfVector(vector).to_text()],
-                    )
                     parts.append(
                         hashlib.sha256(
                             template.bytes + persons[template].bytes + HalfVector(vector).to_binary()
@@ -179,7 +225,7 @@ class Spread:
                     digest=hashlib.sha256(b"".join(parts)).digest(),
                 )
             if gallery == self.gallery:
-                self.at[name] = [template for template, _, _ in mine]
+                self.at.setdefault(name, []).extend(template for template, _, _ in mine)
 
     def _photo(self, own: psycopg.Connection, edition: int, shard: str, template: uuid.UUID, ref: str) -> None:
         data, photo, crop, _ = enrolled(int(ref[1:]))

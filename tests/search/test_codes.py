@@ -121,7 +121,27 @@ def test_the_command_names_a_gallery_and_an_edition_that_are_there(stage: Stage)
             call_command("build_codes", *arguments)
 
 
-def test_the_sentence_follows_the_entry() -> None:
-    assert "1 in 1,000,000" in methods.sentence({"method": "two_stage", "loss_one_in": 1_000_000})
-    assert "exactly" in methods.sentence({"method": "exact"})
+EXACT, LOSSY = methods.Method("main", 3), methods.Method("north", 1, 371, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        ([], ""),
+        ([EXACT], "Every photo was compared exactly: none at or above the threshold could be missed."),
+        (
+            [LOSSY],
+            "Searched in two stages, the first by codes: it could miss a photo exactly at the threshold with a chance of at "
+            "most 1 in 1,000,000, and a better match with a smaller one.",
+        ),
+        (
+            [EXACT, LOSSY, methods.Method("south", 1, 370, 10_000)],
+            "Searched in two stages on the servers north and south, the first by codes: it could miss a photo there exactly "
+            "at the threshold with a chance of at most 1 in 10,000, and a better match with a smaller one. On the server "
+            "main every photo was compared exactly.",
+        ),
+    ],
+)
+def test_the_sentence_follows_the_servers(used: list[methods.Method], said: str) -> None:
+    assert methods.sentence(used) == said
     assert methods.of([]) == ""

@@ -29,7 +29,7 @@ from search import shards as servers
 from search.exceptions import SearchNotNow, SearchRefused
 from search.gate import client, params
 from search.gate.client import Candidate, Candidates
-from search.models import Gallery, SearchRequest
+from search.models import SearchRequest
 from search.steps import Progress, steps
 from tests.search import spread as world
 from tests.search.spread import NAMES, Spread, away, logged
@@ -47,26 +47,14 @@ def web() -> Client:
 def test_three_servers_give_the_list_of_one(spread: Spread, logs: Work) -> None:
     assert all(spread.at[name] for name in ("main", *NAMES)), "everybody holds a part"
     with logs():
-        everybody = _list(spread, spread.whole, k=50)
-        assert _list(spread, spread.gallery, k=50) == everybody
+        _, everybody = spread.listed(spread.whole, k=50)
+        assert spread.listed(spread.gallery, k=50)[1] == everybody
         assert len(everybody) > world.CROWD, "the first person, and all who look like them"
         # Where the list is cut between two scores, as a list of 12 or a little more is somewhere.
         k = next(k for k in range(12, 40) if everybody[k - 1][0] != everybody[k][0])
-        short = _list(spread, spread.gallery, k=k)
+        _, short = spread.listed(spread.gallery, k=k)
     assert short == everybody[:k]
     assert all({template for _, template in short} & set(part) for part in spread.at.values())
-
-
-def _list(spread: Spread, gallery: Gallery, k: int) -> list[tuple[int, uuid.UUID]]:
-    """Scores and templates of a search, those of one score (in steps of 10^-3) in the order of their ids."""
-    request = spread.request(gallery, k=k)
-    assert spread.stage.run(request) == "done"
-    assert request.state == "done", request.problem
-    found = readings.open_candidates(by=spread.stage.cast.erin, request=request).candidates
-    assert [one.rank for one in found] == list(range(1, len(found) + 1))
-    scores = [one.score_milli or 0 for one in found]
-    assert scores == sorted(scores, reverse=True)
-    return sorted(((one.score_milli or 0, one.template) for one in found), key=lambda one: (-one[0], one[1]))
 
 
 def test_every_log_has_the_whole_search_under_one_list_and_each_gate_is_used_up_once(
@@ -87,6 +75,7 @@ def test_every_log_has_the_whole_search_under_one_list_and_each_gate_is_used_up_
         [merged] = logged(name, "search:result:merged", request)
         [view] = logged(name, "search:candidates:viewed", request)
         assert intent["shards"] == merged["shards"] == wanted
+        assert (merged["cuts"], "loss_one_in" in merged) == (["exact"] * 3, False)
         assert intent["params"] == approved["params"] == request.params
         assert f"{name}:{intent['edition']}" in wanted
         assert result["edition"] == bound["edition"] == intent["edition"]

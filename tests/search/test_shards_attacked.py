@@ -24,7 +24,7 @@ from audit.log.entries import compose
 from core import database, keystore
 from core.exceptions import Conflict, Invalid, NotFound, Unavailable
 from core.models import User
-from search import codes, galleries, leads, legal_holds, life, outcomes, readings, removal, requests, reviews, trail
+from search import galleries, leads, legal_holds, life, outcomes, readings, removal, requests, reviews, trail
 from search import shards as servers
 from search.gate import client, params
 from search.gate.client import GateRefused
@@ -62,20 +62,24 @@ def test_whoever_shows_a_part_has_said_in_the_signed_log_that_it_was_whole(
     with logs(), servers.place("main") as own:
         [mine] = [one for one in trail.entries(own, torn.id) if one.type == "search:result:stored"]
         true = hashlib.sha256(storage.entry_body(own, mine.id)).hexdigest()
+        lie = [true, "1" * 64, "0" * 64]
+        wrong: dict[str, Any]
         for wrong in (
             {"shards": torn.shards[:1], "results": [true]},
             {"results": ["0" * 64] * 3},
             {"results": [true] * 2},
             {"results": [true] * 3},
             {"results": ["1" * 64, true, "0" * 64]},
+            {"results": lie, "cuts": ["exact"] * 2},
+            {"results": lie, "cuts": ["300", "exact", "exact"], "loss_one_in": 1_000_000},
         ):
-            _say(own, torn, **{"shards": torn.shards, **wrong})
+            _say(own, torn, **{"shards": torn.shards, "cuts": ["exact"] * 3, **wrong})
             view, secret = _view(own, torn)
             assert refusal(partial(client.candidates, own, view, secret)) == "incomplete"
-        lie = _say(own, torn, shards=torn.shards, results=[true, "1" * 64, "0" * 64])
+        said = _say(own, torn, shards=torn.shards, cuts=["exact"] * 3, results=lie)
         view, secret = _view(own, torn)
         assert client.candidates(own, view, secret).candidates
-        assert trail.find(own, torn.id, "search:result:merged", id=str(lie)) is not None
+        assert trail.find(own, torn.id, "search:result:merged", id=str(said)) is not None
 
 
 def _say(own: psycopg.Connection, request: SearchRequest, **fields: Any) -> uuid.UUID:
@@ -378,14 +382,6 @@ def _expunge(spread: Spread, own: psycopg.Connection, person: uuid.UUID) -> int:
     wanted = params.expunge(person=person)
     proposal = propose(by=None, act="gallery:expunge", params=wanted, approver=sam, secret=spread.secret(sam), at=own)
     return client.expunge(own, person=person, proposal=proposal)
-
-
-def test_a_part_of_a_gallery_has_no_codes(spread: Spread) -> None:
-    with servers.place("north") as own:
-        assert refusal(lambda: client.build_codes(own, 1, 10)) == "codes"
-    [whole] = client.editions(database.session(), spread.whole.id)
-    codes.build(whole.edition, lambda done, pages: None)
-    assert whole.edition not in client.uncoded(database.session())
 
 
 def test_it_is_fixed_once_over_which_servers_a_gallery_is_spread(spread: Spread) -> None:

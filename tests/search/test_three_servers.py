@@ -20,6 +20,7 @@ from django.core.management.base import CommandError
 from core import shards
 from search import life, readings, trail
 from search import shards as servers
+from search.models import SearchRequest
 from tests import run
 from tests.search import spread as world
 from tests.search.spread import NAMES
@@ -67,15 +68,20 @@ def test_three_servers_find_what_one_finds_and_none_of_them_may_be_missing(
     three: world.Spread, database: Any, settings: Any, tmp_path: Path
 ) -> None:
     with running_log(database.home, settings.GLASSCASE_LOG_ORIGIN):
-        lists = []
-        for gallery in (three.gallery, three.whole):
-            request = three.request(gallery, k=50)
-            assert three.stage.run(request) == "done"
-            assert request.state == "done", request.problem
-            found = readings.open_candidates(by=three.stage.cast.erin, request=request).candidates
-            lists.append(sorted((-(one.score_milli or 0), one.template) for one in found))
-        assert len(lists[0]) > world.CROWD
-        assert lists[0] == lists[1]
+        three.enrol_strangers()
+        three.set_policy("two_stage_from", 300)
+        _, everybody = three.listed(three.whole, k=50)
+        assert len(everybody) > world.CROWD
+        request, found = three.listed(three.gallery, k=50)
+        assert (found, cuts(request)) == (everybody, ["exact"] * 3)
+        three.code("north")
+        request, found = three.listed(three.gallery, k=50)
+        assert found == everybody
+        assert [one == "exact" for one in cuts(request)] == [True, False, True]
+        call_command("build_codes", three.gallery.name, stdout=StringIO(), verbosity=0)
+        request, found = three.listed(three.gallery, k=50)
+        assert found == everybody
+        assert "exact" not in cuts(request)
 
         request = three.request()
         assert shards.server(three.shards["south"]).stop()
@@ -99,6 +105,14 @@ def test_three_servers_find_what_one_finds_and_none_of_them_may_be_missing(
     for name in NAMES:
         verified(database, name, tmp_path / name)
     a_shard_has_one_name(three)
+
+
+def cuts(request: SearchRequest) -> list[str]:
+    """How each server searched: all logs say the same of all."""
+    [one, *others] = [world.logged(name, "search:result:merged", request)[0]["cuts"] for name in ("main", *NAMES)]
+    assert others == [one, one]
+    found: list[str] = one
+    return found
 
 
 def verified(database: Any, name: str, place: Path) -> None:

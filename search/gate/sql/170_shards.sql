@@ -84,12 +84,13 @@ END $$;
 CREATE TRIGGER only_as_listed BEFORE INSERT ON gate.bound FOR EACH ROW EXECUTE FUNCTION gate.only_as_listed();
 ALTER TABLE gate.bound ENABLE ALWAYS TRIGGER only_as_listed;
 
--- No reading of a part: the log here has to say that every listed server has its result, each another one, and this one's as it is.
+-- No reading of a part: the log here has to say that every listed server has its result, each another one, and this one's as it is,
+-- with the cut of its two stages where it had any.
 CREATE FUNCTION gate.only_whole() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     e    jsonb;
-    here text;
+    mine jsonb;
 BEGIN
     SELECT log.covered(b.intent) INTO e FROM gate.bound b WHERE b.request = NEW.request;
     IF e IS NULL THEN
@@ -98,12 +99,16 @@ BEGIN
     IF NOT e ? 'shards' THEN
         RETURN NEW;
     END IF;
-    SELECT encode(log.digest(log.covered(o.entry)), 'hex') INTO here FROM gate.outcome o WHERE o.request = NEW.request;
-    IF EXISTS (SELECT FROM log.covered_about(NEW.request, 'search:result:merged') AS m
+    SELECT log.covered(o.entry) INTO mine FROM gate.outcome o WHERE o.request = NEW.request;
+    IF EXISTS (SELECT FROM log.covered_about(NEW.request, 'search:result:merged') AS m,
+            jsonb_array_elements_text(e -> 'shards') WITH ORDINALITY AS l (one, place)
         WHERE m -> 'shards' = e -> 'shards' AND jsonb_array_length(m -> 'results') = jsonb_array_length(e -> 'shards')
             AND jsonb_array_length(m -> 'results') = (SELECT count(DISTINCT r) FROM jsonb_array_elements_text(m -> 'results') AS r)
-            AND here = (SELECT m -> 'results' ->> (l.place - 1)::integer FROM jsonb_array_elements_text(e -> 'shards')
-                WITH ORDINALITY AS l (one, place) WHERE split_part(l.one, ':', 1) = gate.here())) IS NOT TRUE THEN
+            AND jsonb_array_length(m -> 'cuts') = jsonb_array_length(e -> 'shards')
+            AND split_part(l.one, ':', 1) = gate.here()
+            AND encode(log.digest(mine), 'hex') = m -> 'results' ->> (l.place - 1)::integer
+            AND coalesce(mine ->> 'cut', 'exact') = m -> 'cuts' ->> (l.place - 1)::integer
+            AND (mine ->> 'cut' IS NULL OR (m ->> 'loss_one_in')::bigint <= (mine ->> 'loss_one_in')::bigint)) IS NOT TRUE THEN
         PERFORM gate.refuse('incomplete', 'This search is incomplete: not every server over which the gallery is spread has given its result.');
     END IF;
     RETURN NEW;
@@ -134,19 +139,4 @@ END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA gate FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION gate.here(), gate.spread_gallery(uuid, text[], uuid), gate.bound_salt(uuid, bytea) TO @app@;
-GRANT EXECUTE ON FUNCTION gate.here() TO @gallery_owner@;
-
--- A shard has no codes, so that it always compares exactly.
-SET LOCAL ROLE @gallery_owner@;
-CREATE FUNCTION gallery.no_codes_of_parts() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (gate.here() = 'main') IS NOT TRUE THEN
-        PERFORM gate.refuse('codes', 'Codes are built on the main server only: a shard compares exactly.');
-    END IF;
-    RETURN NEW;
-END $$;
-REVOKE ALL ON FUNCTION gallery.no_codes_of_parts() FROM PUBLIC;
-CREATE TRIGGER no_codes_of_parts BEFORE INSERT ON gallery.codebook FOR EACH ROW EXECUTE FUNCTION gallery.no_codes_of_parts();
-ALTER TABLE gallery.codebook ENABLE ALWAYS TRIGGER no_codes_of_parts;
 RESET ROLE;

@@ -164,10 +164,12 @@ class Command(BaseCommand):
             (out / file.receipt_name).write_bytes(file.receipt)
             (out / file.entry_name).write_bytes(file.body)
             written[file.kind] = {"receipt": str(out / file.receipt_name), "entry": str(out / file.entry_name)}
+        used = methods.by_server(trail.entries(database.session(), request.id))
         said: dict[str, Any] = {
             "request": str(request.id),
             "state": request.state,
-            "method": methods.of(trail.entries(database.session(), request.id)),
+            "method": methods.sentence(used),
+            "servers": [one.as_dict() for one in used],
             "receipt": written["result"]["receipt"],
             "entry": written["result"]["entry"],
             "receipts": written,
