@@ -19,6 +19,7 @@ from core import jobs
 from core.exceptions import Unavailable
 from search import codes, disclosures, readings
 from search import shards as servers
+from search.cut import BITS
 from search.exceptions import Unproven
 from search.gate import client
 from tests.api_client import Api
@@ -56,7 +57,7 @@ def test_three_servers_find_in_two_stages_what_one_finds_exactly(large: Spread, 
         cuts = []
         for name in ("main", *NAMES):
             [result] = logged(name, "search:result:stored", request)
-            assert (result["method"], result["bits"], result["loss_one_in"]) == ("two_stage", 1024, 1_000_000)
+            assert (result["method"], result["bits"], result["loss_one_in"]) == ("two_stage", BITS, 1_000_000)
             cuts.append(str(result["cut"]))
             [merged] = logged(name, "search:result:merged", request)
             assert merged["loss_one_in"] == 1_000_000
