@@ -18,7 +18,7 @@ from core import jobs
 from core.exceptions import Conflict, Unavailable
 from core.models import Job
 from core.shard_file import MAIN
-from search import galleries, shards
+from search import enrolment, galleries, shards
 from search.exceptions import gate_sentences
 from search.gate import client
 from search.gate.client import Edition
@@ -108,6 +108,7 @@ def _tell(told: Told, reached: dict[str, tuple[int, int]]) -> None:
     told(sum(done for done, _ in reached.values()), sum(whole for _, whole in reached.values()))
 
 
-@jobs.job(KIND)
+# Minutes of work for the database that nobody waits for: until it is done, searches are exact.
+@jobs.job(KIND, queue=enrolment.QUEUE)
 def _handle(running: jobs.RunningJob) -> None:
     build(Gallery.objects.get(pk=running.subject), lambda done, whole: running.progress(done, whole, "coding"))

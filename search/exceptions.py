@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
-from django.db import OperationalError
+from django.db import DatabaseError
 
 from core.exceptions import Conflict, GlasscaseError, NotAllowed, Unavailable
-from search.gate.client import GateRefused
+from search.gate.client import GateRefused, refusal_of
 from search.policies import Kind, Refusal
 
 # Rules about the person who asks (403) and about the moment (409); every other rule is about what was typed (422).
@@ -82,20 +82,29 @@ def refused(refusals: Sequence[Refusal]) -> SearchRefused:
 def gate_sentences() -> Iterator[None]:
     """Translates the gate's refusals at the border of a service: same sentence, with an HTTP status.
 
-    Also what the database breaks off because another act was in its way: a deadlock is nobody's fault, and no error 500.
+    Also what the database refuses when a transaction ends, and what it breaks off because another act was in its way: a
+    deadlock is nobody's fault, and no error 500.
     """
     try:
         yield
     except GateRefused as refused:
-        if refused.rule in _GATE_PERSON:
-            raise NotAllowed(refused.sentence) from refused
-        if refused.rule == "GC503":
-            raise Unavailable(refused.sentence) from refused
-        raise Conflict(refused.sentence) from refused
-    except (psycopg.Error, OperationalError) as error:
+        raise _sentence(refused) from refused
+    except (psycopg.Error, DatabaseError) as error:
         # Django's exception has the database's as its cause.
-        if isinstance(error if isinstance(error, psycopg.Error) else error.__cause__, _COLLIDED):
+        cause = error if isinstance(error, psycopg.Error) else error.__cause__
+        if isinstance(cause, _COLLIDED):
             raise Unavailable(
                 "Two acts met in the database and this one gave way. Nothing was done: try again."
             ) from error
-        raise
+        at_the_end = refusal_of(cause) if isinstance(cause, psycopg.Error) else None
+        if at_the_end is None:
+            raise
+        raise _sentence(at_the_end) from error
+
+
+def _sentence(refused: GateRefused) -> GlasscaseError:
+    if refused.rule in _GATE_PERSON:
+        return NotAllowed(refused.sentence)
+    if refused.rule == "GC503":
+        return Unavailable(refused.sentence)
+    return Conflict(refused.sentence)

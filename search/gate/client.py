@@ -31,18 +31,26 @@ class GateRefused(Exception):
         self.sentence = sentence
 
 
+def refusal_of(error: psycopg.Error) -> GateRefused | None:
+    """What the gate refused (SQLSTATE GC403, GC409, GC422, GC503), or a lock that was waited for too long; None for other errors."""
+    if error.sqlstate == "55P03":
+        return GateRefused("GC503", "The gate is busy with another act. Try again in a minute.")
+    if error.sqlstate is not None and error.sqlstate.startswith("GC"):
+        rule = error.diag.message_hint or error.sqlstate
+        return GateRefused(rule, error.diag.message_primary or "The gate refused.")
+    return None
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns the gate's SQLSTATEs (GC403, GC409, GC422, GC503), and a lock that was waited for too long, into GateRefused."""
+    """Turns what `refusal_of` knows into GateRefused."""
     try:
         yield
     except psycopg.Error as error:
-        if error.sqlstate == "55P03":
-            raise GateRefused("GC503", "The gate is busy with another act. Try again in a minute.") from error
-        if error.sqlstate is not None and error.sqlstate.startswith("GC"):
-            rule = error.diag.message_hint or error.sqlstate
-            raise GateRefused(rule, error.diag.message_primary or "The gate refused.") from error
-        raise
+        refused = refusal_of(error)
+        if refused is None:
+            raise
+        raise refused from error
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,8 @@ MEANINGS: Final = {
     "witness_quorum": "Witnesses that have to cosign before a search goes on; 0: the signer's word suffices",
     "witness_grace_minutes": "Minutes that searches go on after enough witnesses last cosigned; 0: they stop at once",
     "proposal_minutes": "How long a proposal can be used, in minutes",
+    "approval_passkey": "1: every approval of a search has to be proven by the approver's passkey; 0: the approval secret suffices",
+    "probe_days": "How long the photos, embeddings and candidates of searches are kept, in days",
 }
 _READERS = access.having(Permission.READ_EVALUATIONS)
 _PROPOSER = access.having(Permission.PROPOSE_POLICY)
@@ -129,7 +131,7 @@ def _page(
         rows.append({"evaluation": one, "form": form, "open": adopting == one})
     context = {
         "rows": rows,
-        "settings": [(name, MEANINGS.get(name, name.replace("_", " ")), value) for name, value in now.items()],
+        "settings": [(name, MEANINGS[name], value) for name, value in now.items()],
         "proposes": proposes,
         "limit_form": (limit_form or LimitForm(approvers=people, settings=list(now))) if proposes else None,
         "limit_open": limit_form is not None,

@@ -14,6 +14,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from core import jobs
+from core.celery import app
 from core.database import connect
 from core.models import Job, JobState, User
 
@@ -37,6 +38,22 @@ def handled() -> Iterator[Callable[..., list[Any]]]:
     jobs._kinds.update(before)
 
 
+# A worker that serves several takes from `search` first, and from the others when nobody waits there.
+QUEUES = {
+    "probe_check": "search",
+    "search": "search",
+    "codes": "enrolment",
+    "enrolment": "enrolment",
+    "template_import": "enrolment",
+    "reembedding": "enrolment",
+    "evaluation": "evaluation",
+    "evaluation_choose": "evaluation",
+    "evaluation_chunk": "evaluation",
+    "evaluation_compare": "evaluation",
+    "evaluation_report": "evaluation",
+}
+
+
 def queued(kind: str = "test:job") -> Job:
     return jobs.enqueue(kind=kind, subject=uuid.uuid4(), send=False)
 
@@ -51,6 +68,11 @@ def messages(database: Any) -> int:
 def silent(row: Job) -> None:
     """Make the job look as if its worker had died an hour ago."""
     Job.objects.filter(id=row.id).update(heartbeat_at=timezone.now() - timedelta(hours=1))
+
+
+def test_every_kind_of_job_waits_where_it_delays_nobody() -> None:
+    app.loader.import_default_modules()
+    assert {kind.name: kind.queue for kind in jobs._kinds.values() if not kind.name.startswith("test:")} == QUEUES
 
 
 def test_a_job_runs_once_and_is_done(database: Any, handled: Any) -> None:

@@ -18,7 +18,7 @@ from pgvector import HalfVector
 
 from search.gate import client, params
 from tests.enforcement.refusals import denied, refused
-from tests.enforcement.world import PEOPLE, World, digest, unit
+from tests.enforcement.world import PEOPLE, Approver, World, digest, unit
 
 Open = Callable[..., psycopg.Connection]
 
@@ -285,6 +285,55 @@ def test_who_is_expunged_or_removed_is_not_among_the_halves_and_not_sealed(again
     with refused("digest"):
         again.seal(rows)
     again.seal(rows[2:])
+
+
+def remove(
+    again: Again, connection: psycopg.Connection, by: Approver, *pairs: tuple[int, uuid.UUID], first: str = ""
+) -> None:
+    """Remove each template from its edition, approved by one approver, in one transaction that begins with `first`."""
+    asked = [{"edition": edition, "templates": [template]} for edition, template in pairs]
+    approved = [again.world.propose("gallery:remove", params.remove(**one), by)[0] for one in asked]
+    with client.refusals(), connection.transaction():
+        if first:
+            connection.execute(first)
+        for one, proposal in zip(asked, approved, strict=True):
+            client.remove(connection, **one, proposal=proposal)
+
+
+def found(superuser: psycopg.Connection, *pairs: tuple[int, uuid.UUID]) -> list[bool]:
+    """Whether each of these templates of an edition is still enrolled."""
+    rows = (superuser.execute("SELECT gallery.is_enrolled(%s, %s)", pair).fetchone() for pair in pairs)
+    return [row == (True,) for row in rows]
+
+
+def test_nobody_is_removed_in_one_edition_and_found_in_another(
+    again: Again, mallory: psycopg.Connection, as_superuser: psycopg.Connection
+) -> None:
+    world = again.world
+    again.open()
+    world.sign()
+    again.drawn(some(again, 0, 1, 2))
+    rows = again.store([0, 1])
+    again.seal(rows)
+    old, new = ((world.edition, world.rows[0][0]), (again.target, rows[0][0]))
+    for alone in (old, new):
+        with refused("copies"):
+            remove(again, mallory, world.sam, alone)
+    # Whatever Mallory puts around it: it is looked at when the transaction ends.
+    for trick in ("SET CONSTRAINTS ALL DEFERRED", "SAVEPOINT early", "SET LOCAL search_path = pg_temp, gallery"):
+        with refused("copies"):
+            remove(again, mallory, world.sue, old, first=trick)
+    for statement in ("SET session_replication_role = replica", "ALTER TABLE gallery.removed DISABLE TRIGGER ALL"):
+        with denied():
+            mallory.execute(statement)
+    assert found(as_superuser, old, new) == [True, True]
+    assert not world.logged("gallery:template:removed")
+    remove(again, mallory, world.sam, old, new)
+    assert found(as_superuser, old, new) == [False, False]
+    # One that was drawn and not read again has no copy.
+    remove(again, mallory, world.sam, (world.edition, world.rows[2][0]))
+    assert [entry["edition"] for entry in world.logged("gallery:template:removed")] == [old[0], new[0], old[0]]
+    assert found(as_superuser, (world.edition, world.rows[1][0]), (again.target, rows[1][0])) == [True, True]
 
 
 @pytest.mark.parametrize("wrong", ["another person", "no origin", "not drawn", "twice"])

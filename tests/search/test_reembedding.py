@@ -398,6 +398,26 @@ def test_a_removal_looks_again_for_copies_when_nothing_can_be_sealed_any_more(
     assert as_superuser.execute("SELECT count(DISTINCT edition) FROM gallery.removed").fetchone() == (2,)
 
 
+def test_what_the_database_refuses_at_the_end_of_a_removal_is_a_sentence_too(
+    shelf: Shelf, other: FaceModel, as_superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.enrol(shelf.manifest(2))
+    assert finish(begin(shelf, other)).state == JobState.DONE
+    kept = EnrolledPhoto.objects.filter(person_ref="P1", edition=shelf.edition)
+    template = kept.get().template
+    monkeypatch.setattr(removal, "_same_photos", lambda gallery, templates: set())
+    with pytest.raises(Conflict, match="would still be found there"):
+        removal.remove(
+            by=shelf.cast.carl,
+            gallery=shelf.gallery,
+            templates=[template],
+            approver=shelf.cast.sam,
+            secret=secret(shelf),
+        )
+    assert as_superuser.execute("SELECT count(*) FROM gallery.removed").fetchone() == (0,)
+    assert kept.get().removed_at is None
+
+
 def test_acts_that_meet_in_the_database_are_no_fault_of_the_server(
     shelf: Shelf, other: FaceModel, as_superuser: psycopg.Connection
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from django.test import Client
 from django.urls import reverse
 
 from audit import evaluation_work, evaluations
-from core import jobs
+from core import database, jobs
 from core.models import Job, User
 from search import measured
+from search.gate import client as gate
+from search.views.limits import MEANINGS
+from tests.people import Cast
 from tests.search.shelf import Shelf, draw, write_manifest
 from tests.search.stage import Stage
 
@@ -103,3 +107,11 @@ def test_a_threshold_is_adopted_by_two_people_and_said_beside_the_candidates(
     assert all(one.searches for one in large.cohorts)
     request.threshold = evaluation.threshold - 1
     assert measured.of(request) is None
+
+
+def test_every_limit_of_the_gate_is_explained_on_its_page(cast: Cast) -> None:
+    limits = gate.settings(database.session())
+    assert limits
+    assert sorted(MEANINGS) == sorted(limits)
+    page = html.unescape(signed_in(cast.ada).get(reverse("limits")).content.decode())
+    assert [meaning for meaning in MEANINGS.values() if meaning not in page] == []

@@ -62,6 +62,7 @@ END $$;
 CREATE TRIGGER only_into_open_reembeddings AFTER INSERT ON gallery.origin
     REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION gallery.only_into_open_reembeddings();
 ALTER TABLE gallery.origin ENABLE ALWAYS TRIGGER only_into_open_reembeddings;
+CREATE INDEX origin_source ON gallery.origin (source);
 
 CREATE FUNCTION gallery.new_batch(p_edition integer, p_claim bytea) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -143,6 +144,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         WHERE t.edition = p_edition AND t.template = p_template)
         AND NOT EXISTS (SELECT FROM gallery.removed r WHERE r.edition = p_edition AND r.template = p_template)
 $$;
+
+-- Who is removed is removed in every edition: an approver signs for each, and when the transaction ends, no photo that one edition
+-- has of another may be enrolled in one of the two only. Pairs suffice: what was read from a photo, and what that was read from.
+-- A batch that is not sealed yet is settled when it is: gallery.settle_reembedding.
+CREATE FUNCTION gallery.removed_with_its_copies() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF (NOT EXISTS (SELECT FROM gallery.origin o JOIN gallery.template t ON t.edition = o.edition AND t.template = o.template
+                JOIN gallery.reembedding r ON r.edition = t.edition AND r.batch = t.batch AND r.source = NEW.edition
+            WHERE o.source = NEW.template AND gallery.is_enrolled(o.edition, o.template))
+        AND NOT EXISTS (SELECT FROM gallery.origin o JOIN gallery.template t ON t.edition = o.edition AND t.template = o.template
+                JOIN gallery.reembedding r ON r.edition = t.edition AND r.batch = t.batch
+            WHERE o.edition = NEW.edition AND o.template = NEW.template AND gallery.is_enrolled(r.source, o.source))) IS NOT TRUE THEN
+        PERFORM gate.refuse('copies', 'One of these photos was read again into another edition of the gallery and would still be found there. Remove it in both, in one transaction.');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER removed_with_its_copies AFTER INSERT ON gallery.removed
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gallery.removed_with_its_copies();
+ALTER TABLE gallery.removed ENABLE ALWAYS TRIGGER removed_with_its_copies;
 
 CREATE FUNCTION gallery.require_in_time(r gallery.reembedding) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
