@@ -21,7 +21,7 @@ _SELECT: Final = (
     "c ON true "
     "WHERE e.request = %s ORDER BY e.id"
 )
-_FIRST_PAUSE: Final = 0.05
+_FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.2
 
 

@@ -67,7 +67,10 @@ def clone(name: str, template: str, kit: Kit | None, settings: Any) -> Clone:
                 shutil.copytree(part, home / part.name)
     with run.server(run.HOME).connect() as superuser:
         source = kit.database if kit else template
-        superuser.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(source)))
+        # Copied as files: half of what it takes to write a copy into the journal as well.
+        superuser.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(source))
+        )
         initialise.restrict_database(superuser, name)
     clear(name)
     return Clone(name, home, made)
@@ -151,8 +154,10 @@ def _build(kit: Kit, template: str, settings: Any, kept: Path) -> None:
 
 
 def _people(_: Made) -> Made:
+    from audit.log import case_tags
     from tests.people import make_cast
 
+    case_tags.modulus()  # an RSA key takes long to find; without this each test's first search would look for one
     return {"cast": make_cast()}
 
 
@@ -162,13 +167,40 @@ def _agency(made: Made) -> Made:
     return {"stage": build(made["cast"])}
 
 
-def _site(made: Made) -> Made:
+@contextlib.contextmanager
+def _log() -> Iterator[None]:
     from django.conf import settings
 
-    from tests.browser.world import build
     from tests.search.stage import running_log
 
     with running_log(settings.GLASSCASE_HOME, settings.GLASSCASE_LOG_ORIGIN):
+        yield
+
+
+def _searched(made: Made) -> Made:
+    with _log():
+        return {"searched": made["stage"].done()}
+
+
+def _agreed(made: Made) -> Made:
+    from tests.search.reviewing import agree
+
+    with _log():
+        agree(made["stage"], made["searched"])
+    return {"agreed": made["searched"]}
+
+
+def _released(made: Made) -> Made:
+    from tests.search.reviewing import release
+
+    with _log():
+        return {"lead": release(made["stage"], made["agreed"])}
+
+
+def _site(made: Made) -> Made:
+    from tests.browser.world import build
+
+    with _log():
         return {"world": build(made["stage"])}
 
 
@@ -186,5 +218,9 @@ def _gate(_: Made) -> Made:
 
 CAST = Kit("cast", _people)
 STAGE = Kit("stage", _agency, base=CAST)
+# A finished search for the first enrolled person; two examiners agree on that candidate; a supervisor has released the lead.
+SEARCHED = Kit("searched", _searched, base=STAGE)
+AGREED = Kit("agreed", _agreed, base=SEARCHED)
+RELEASED = Kit("released", _released, base=AGREED)
 SITE = Kit("site", _site, base=STAGE)
 GATE = Kit("gate", _gate)

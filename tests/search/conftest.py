@@ -14,23 +14,47 @@ import pytest
 from core.faces import registry
 from search import life
 from search import shards as servers
-from search.models import SearchRequest
+from search.models import Lead, SearchRequest
 from tests import kits
 from tests.search import shelf as shelves
 from tests.search import spread as world
 from tests.search.spread import Spread, away
 from tests.search.stage import Stage, running_log
 
+# The fullest first.
+_KITS = {"lead": kits.RELEASED, "agreed": kits.AGREED, "searched": kits.SEARCHED, "stage": kits.STAGE}
+
 
 @pytest.fixture
 def kit(request: pytest.FixtureRequest, kit: kits.Kit | None) -> kits.Kit | None:
-    return kits.STAGE if "stage" in request.fixturenames else kit
+    return next((wanted for name, wanted in _KITS.items() if name in request.fixturenames), kit)
 
 
 @pytest.fixture
 def stage(database: kits.Clone) -> Stage:
     """An agency that can search: a case, a gallery with three generated people, an adopted evaluation."""
     found: Stage = database.made["stage"]
+    return found
+
+
+@pytest.fixture
+def searched(database: kits.Clone) -> SearchRequest:
+    """The stage with a finished search for the first enrolled person, as `stage.done()` makes one."""
+    found: SearchRequest = database.made["searched"]
+    return found
+
+
+@pytest.fixture
+def agreed(database: kits.Clone) -> SearchRequest:
+    """That search, and two examiners who agree on its candidate."""
+    found: SearchRequest = database.made["agreed"]
+    return found
+
+
+@pytest.fixture
+def lead(database: kits.Clone) -> Lead:
+    """The lead of that search, released by Sam."""
+    found: Lead = database.made["lead"]
     return found
 
 

@@ -6,11 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from core.models import User
-from search import readings, reviews
+from search import leads, readings, reviews
 from search.comparison import Finding
-from search.models import ReviewDecision, SearchRequest
+from search.models import Lead, ReviewDecision, SearchRequest
 from search.readings import Reading
+from tests.search.stage import Stage
 
+REMARK = "The left ear agrees in every fold."
+LEAD_NOTE = "Seen in the quarter before."
 ALIKE = ("nose", "ears", "eyebrows")
 
 
@@ -50,3 +53,15 @@ def as_form(*findings: Finding, **fields: Any) -> dict[str, Any]:
         for name in ("conclusion", "alike", "different", "caveats"):
             data[f"{one.template}-{name}"] = getattr(one, name)
     return data
+
+
+def agree(stage: Stage, request: SearchRequest) -> None:
+    """Both examiners support the first candidate; the one who decides first has a remark."""
+    decided(stage.cast.erin, request, note=REMARK)
+    decided(stage.cast.ed, request)
+
+
+def release(stage: Stage, request: SearchRequest) -> Lead:
+    """What they agree on, released by Sam."""
+    [lead] = leads.release(by=stage.cast.sam, request=request, templates=reviews.agreed(request), note=LEAD_NOTE)
+    return lead

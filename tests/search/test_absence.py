@@ -22,6 +22,7 @@ from core.database import session
 from core.exceptions import Invalid, NotAllowed
 from search import requests
 from search.exceptions import SearchRefused
+from search.models import SearchRequest
 from tests.search.stage import NUMBER, Stage
 
 
@@ -49,9 +50,8 @@ def check(command: list[str], *more: str) -> str:
 
 
 def test_a_case_that_was_never_searched_is_told_from_one_that_was(
-    stage: Stage, log_at_work: None, entries: Any, tmp_path: Path
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Any, tmp_path: Path
 ) -> None:
-    stage.done()
     with contextlib.suppress(SearchRefused):
         requests.submit(
             by=stage.cast.olivia, request=stage.drafted(), fields=stage.fields(case_number="2025–00001", purpose="")
@@ -84,8 +84,7 @@ def test_a_case_that_was_never_searched_is_told_from_one_that_was(
         call_command("state_absence", "2024-00009", str(never))
 
 
-def test_two_statements_of_two_spellings_are_the_same(stage: Stage, log_at_work: None) -> None:
-    stage.done()
+def test_two_statements_of_two_spellings_are_the_same(stage: Stage, searched: SearchRequest, log_at_work: None) -> None:
     one = absences.state(by=stage.cast.bea, number="2024-00009", last=5)
     other = absences.state(by=stage.cast.bea, number="２０２４\u200b— 00009 ", last=5)
     assert one == other
@@ -93,8 +92,9 @@ def test_two_statements_of_two_spellings_are_the_same(stage: Stage, log_at_work:
     assert rsa.is_fit(case_tags.modulus(), case_tags.roots())
 
 
-def test_only_the_board_states_and_only_what_is_signed(stage: Stage, log_at_work: None) -> None:
-    stage.done()
+def test_only_the_board_states_and_only_what_is_signed(
+    stage: Stage, searched: SearchRequest, log_at_work: None
+) -> None:
     for person in (stage.cast.olivia, stage.cast.sam, stage.cast.axel):
         with pytest.raises(NotAllowed):
             absences.state(by=person, number="2024-00009")
@@ -111,9 +111,8 @@ def test_only_the_board_states_and_only_what_is_signed(stage: Stage, log_at_work
 
 
 def test_the_board_makes_a_statement_on_a_page_and_nobody_learns_the_number_from_its_name(
-    stage: Stage, log_at_work: None, entries: Any
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Any
 ) -> None:
-    stage.done()
     client, other = Client(), Client()
     client.force_login(stage.cast.bea)
     other.force_login(stage.cast.olivia)

@@ -18,25 +18,17 @@ from django.urls import reverse
 
 from core import database, keystore
 from core.exceptions import Invalid, NotAllowed, NotFound
-from search import disclosures, leads, outcomes, reviews
+from search import disclosures, leads, outcomes
 from search.disclosures import DisclosureFields
 from search.models import Disclosure, Lead
 from search.outcome_rules import OutcomeFields
 from tests.api_client import Api
-from tests.search.reviewing import decided, unsure
+from tests.search.reviewing import REMARK, decided, unsure
 from tests.search.stage import OTHER_STORY, PEOPLE, STORY, STRANGER, Stage
 
 Entries = Callable[..., list[dict[str, Any]]]
 pytestmark = pytest.mark.usefixtures("log_at_work")
 DEFENCE = DisclosureFields(recipient="Dana Diaz, counsel for the defence", reason="Discovery in 26-CR-118.")
-
-
-def lead_of(stage: Stage) -> Lead:
-    request = stage.done()
-    decided(stage.cast.erin, request, note="The left ear agrees in every fold.")
-    decided(stage.cast.ed, request)
-    [lead] = leads.release(by=stage.cast.sam, request=request, templates=reviews.agreed(request))
-    return lead
 
 
 def unpacked(content: bytes, place: Path) -> dict[str, bytes]:
@@ -58,8 +50,10 @@ def verifies(place: Path, *arguments: str) -> str:
     return (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
-def test_everything_in_the_bundle_verifies_without_us(stage: Stage, entries: Entries, tmp_path: Path) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_everything_in_the_bundle_verifies_without_us(
+    stage: Stage, lead: Lead, entries: Entries, tmp_path: Path
+) -> None:
+    cast = stage.cast
     outcomes.record(
         by=cast.olivia,
         lead=lead,
@@ -111,8 +105,8 @@ def test_everything_in_the_bundle_verifies_without_us(stage: Stage, entries: Ent
     assert changed.startswith("FAIL")
 
 
-def test_the_bundle_tells_the_whole_search(stage: Stage, tmp_path: Path) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_the_bundle_tells_the_whole_search(stage: Stage, lead: Lead, tmp_path: Path) -> None:
+    cast = stage.cast
     files = unpacked(disclosures.make(by=cast.sam, request=lead.request, fields=DEFENCE).content, tmp_path)
     request = json.loads(files["request.json"])
     assert (request["case_number"], request["justification"]) == ("2026-00147", STORY)
@@ -125,15 +119,17 @@ def test_the_bundle_tells_the_whole_search(stage: Stage, tmp_path: Path) -> None
     assert files["photos/lead-at-rank-1.jpg"].startswith(b"\xff\xd8\xff")
     decisions = json.loads(files["decisions.json"])
     assert [one["examiner"] for one in decisions] == ["examiner 1", "examiner 2"]
-    assert decisions[0]["note"] == "The left ear agrees in every fold."
+    assert decisions[0]["note"] == REMARK
     readable = b"".join(data for name, data in files.items() if name.endswith((".json", ".txt")))
     assert b"Erin" not in readable
     assert b"Olivia" in readable
     assert b"not probable cause" in readable.lower()
 
 
-def test_other_faces_and_names_are_in_it_by_choice_only(stage: Stage, entries: Entries, tmp_path: Path) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_other_faces_and_names_are_in_it_by_choice_only(
+    stage: Stage, lead: Lead, entries: Entries, tmp_path: Path
+) -> None:
+    cast = stage.cast
     plain = unpacked(disclosures.make(by=cast.sam, request=lead.request, fields=DEFENCE).content, tmp_path)
     assert not any(name.startswith("photos/candidate") for name in plain)
     before = len(entries("search:candidates:viewed", request=lead.request_id))
@@ -167,8 +163,8 @@ def test_searches_that_led_nowhere_are_disclosed_too(stage: Stage, tmp_path: Pat
     assert b"inconclusive" not in b"".join(files.values())
 
 
-def test_every_sealed_value_that_is_opened_is_in_the_log(stage: Stage, entries: Entries) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_every_sealed_value_that_is_opened_is_in_the_log(stage: Stage, lead: Lead, entries: Entries) -> None:
+    cast = stage.cast
     disclosures.make(by=cast.sam, request=lead.request, fields=DEFENCE)
     viewed = entries("vault:record:viewed")
     assert {one["viewer"] for one in viewed} == {str(cast.sam.pk)}
@@ -185,8 +181,8 @@ def test_every_sealed_value_that_is_opened_is_in_the_log(stage: Stage, entries: 
     assert sealing <= {one["entry"] for one in viewed}
 
 
-def test_who_may_not_and_what_is_missing(stage: Stage) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_who_may_not_and_what_is_missing(stage: Stage, lead: Lead) -> None:
+    cast = stage.cast
     for person in (cast.olivia, cast.erin, cast.cora, cast.bea, cast.xavier):
         with pytest.raises(NotAllowed):
             disclosures.make(by=person, request=lead.request, fields=DEFENCE)
@@ -200,8 +196,8 @@ def test_who_may_not_and_what_is_missing(stage: Stage) -> None:
     assert not Disclosure.objects.exists()
 
 
-def test_a_forged_vault_is_noticed_before_anything_is_handed_out(stage: Stage, as_superuser: Any) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_a_forged_vault_is_noticed_before_anything_is_handed_out(stage: Stage, lead: Lead, as_superuser: Any) -> None:
+    cast = stage.cast
     secret = keystore.get(lead.request_id)
     forged = json.dumps({"field": "justification", "salt": "00" * 32, "value": "A better reason."}).encode()
     as_superuser.execute(
@@ -212,8 +208,8 @@ def test_a_forged_vault_is_noticed_before_anything_is_handed_out(stage: Stage, a
     assert not Disclosure.objects.exists()
 
 
-def test_after_erasure_there_is_nothing_to_disclose(stage: Stage) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_after_erasure_there_is_nothing_to_disclose(stage: Stage, lead: Lead) -> None:
+    cast = stage.cast
     keystore.destroy(lead.request_id)
     with pytest.raises(NotFound, match="erased"):
         disclosures.make(by=cast.sam, request=lead.request, fields=DEFENCE)
@@ -223,8 +219,8 @@ def test_after_erasure_there_is_nothing_to_disclose(stage: Stage) -> None:
     assert not Disclosure.objects.exists()
 
 
-def test_the_page_and_the_api_hand_it_out(stage: Stage, tmp_path: Path) -> None:
-    cast, lead = stage.cast, lead_of(stage)
+def test_the_page_and_the_api_hand_it_out(stage: Stage, lead: Lead, tmp_path: Path) -> None:
+    cast = stage.cast
     client = Client()
     client.force_login(cast.sam)
     address = reverse("disclose", args=[lead.request_id])

@@ -39,11 +39,17 @@ def verified(folder: Path, *more: str) -> str:
 
 
 def test_an_old_backup_gives_nothing_back_and_the_log_and_its_receipts_stay_valid(
-    stage: Stage, database: Any, log_at_work: None, entries: Any, as_superuser: psycopg.Connection, tmp_path: Path
+    stage: Stage,
+    searched: SearchRequest,
+    database: Any,
+    log_at_work: None,
+    entries: Any,
+    as_superuser: psycopg.Connection,
+    tmp_path: Path,
 ) -> None:
     from core.database import session
 
-    request = stage.done()
+    request = searched
     intent = request.intent
     receipt, entry = tmp_path / "receipt", tmp_path / "entry"
     receipt.write_bytes(storage.receipt(session(), intent).encode())
@@ -97,16 +103,18 @@ def test_an_old_backup_gives_nothing_back_and_the_log_and_its_receipts_stay_vali
     assert out.splitlines()[-1].startswith("OK ")
 
 
-def test_nobody_reads_or_replays_an_erased_search(stage: Stage, log_at_work: None) -> None:
-    request = stage.done()
+def test_nobody_reads_or_replays_an_erased_search(stage: Stage, searched: SearchRequest, log_at_work: None) -> None:
+    request = searched
     order(stage, request)
     with pytest.raises(Conflict, match="erased"):
         readings.open_candidates(by=stage.cast.erin, request=request)
     order(stage, request)  # harmless to repeat
 
 
-def test_a_legal_hold_keeps_everything(stage: Stage, log_at_work: None, entries: Any, settings: Any) -> None:
-    request = stage.done()
+def test_a_legal_hold_keeps_everything(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Any, settings: Any
+) -> None:
+    request = searched
     for subject in (request.id, request.case_id):
         client.place_hold(database.session(), subject)
         with pytest.raises(Conflict, match="legal hold"):
@@ -128,9 +136,9 @@ def test_only_counsel_has_a_search_erased_and_only_one_that_ended(stage: Stage) 
 
 
 def test_photos_embeddings_and_candidates_are_erased_by_age_and_words_are_kept(
-    stage: Stage, log_at_work: None, entries: Any, as_superuser: psycopg.Connection
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Any, as_superuser: psycopg.Connection
 ) -> None:
-    request = stage.done()
+    request = searched
     held = stage.done()
     assert erasure.erase_due() == 0
     with pytest.raises(GateRefused) as refused:
@@ -155,9 +163,9 @@ def test_photos_embeddings_and_candidates_are_erased_by_age_and_words_are_kept(
 
 
 def test_an_erasure_that_was_killed_before_the_keys_is_finished(
-    stage: Stage, log_at_work: None, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, searched: SearchRequest, log_at_work: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = stage.done()
+    request = searched
     with monkeypatch.context() as killed:
         killed.setattr(erasure, "_destroy", lambda request: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -23,25 +23,12 @@ from search.gate.client import GateRefused
 from search.models import Lead, LeadOutcome, ReviewDecision, ReviewState, SearchRequest
 from search.outcome_rules import OutcomeFields
 from tests.api_client import Api, expect
-from tests.search.reviewing import decided, differs, unsure
+from tests.search.reviewing import LEAD_NOTE, decided, differs, unsure
 from tests.search.stage import PEOPLE, Stage
 
 Entries = Callable[..., list[dict[str, Any]]]
 pytestmark = pytest.mark.usefixtures("log_at_work")
 FOUND = OutcomeFields(truth="same_person", procedure="ongoing", evidence=("physical",))
-
-
-def agreed(stage: Stage, **changes: Any) -> SearchRequest:
-    request = stage.done(**changes)
-    decided(stage.cast.erin, request)
-    decided(stage.cast.ed, request)
-    return request
-
-
-def released(stage: Stage, note: str = "") -> Lead:
-    request = agreed(stage)
-    [lead] = leads.release(by=stage.cast.sam, request=request, templates=reviews.agreed(request), note=note)
-    return lead
 
 
 def signed_in(user: User) -> Client:
@@ -50,14 +37,15 @@ def signed_in(user: User) -> Client:
     return client
 
 
-def test_the_officer_reads_the_released_lead_and_each_reading_is_an_entry(stage: Stage, entries: Entries) -> None:
+def test_the_officer_reads_the_released_lead_and_each_reading_is_an_entry(
+    stage: Stage, lead: Lead, entries: Entries
+) -> None:
     cast = stage.cast
-    lead = released(stage, note="Seen in the quarter before.")
     assert reviews.state(lead.request) == ReviewState.RELEASED
     [said] = entries("search:lead:released", request=lead.request_id)
     assert said["examiners"] == [str(cast.erin.pk), str(cast.ed.pk)]
     page = leads.open_lead(by=cast.olivia, lead=leads.find(cast.olivia, lead.pk))
-    assert (page.person_ref, page.note) == (f"G{PEOPLE[0]:04d}", "Seen in the quarter before.")
+    assert (page.person_ref, page.note) == (f"G{PEOPLE[0]:04d}", LEAD_NOTE)
     assert page.caveat == "Investigative lead only. Not an identification. Not probable cause."
     for kind, magic in (("photo", b"\xff\xd8\xff"), ("crop", b"\x89PNG"), ("probe", b"\x89PNG")):
         assert leads.picture(by=cast.olivia, lead=lead, kind=kind).startswith(magic)
@@ -67,9 +55,8 @@ def test_the_officer_reads_the_released_lead_and_each_reading_is_an_entry(stage:
     assert str(page.view) == viewed[0]["id"]
 
 
-def test_pictures_need_an_own_and_recent_reading(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_need_an_own_and_recent_reading(stage: Stage, lead: Lead, monkeypatch: pytest.MonkeyPatch) -> None:
     cast = stage.cast
-    lead = released(stage)
     leads.open_lead(by=cast.sue, lead=lead)
     with pytest.raises(NotAllowed, match="Open the lead again"):
         leads.picture(by=cast.olivia, lead=lead, kind="photo")
@@ -81,17 +68,16 @@ def test_pictures_need_an_own_and_recent_reading(stage: Stage, monkeypatch: pyte
         leads.picture(by=cast.olivia, lead=lead, kind="photo")
 
 
-def test_the_pictures_of_a_lead_go_when_its_search_is_erased(stage: Stage) -> None:
-    lead = released(stage)
+def test_the_pictures_of_a_lead_go_when_its_search_is_erased(stage: Stage, lead: Lead) -> None:
     files = [leads.path(lead, kind) for kind in leads.PICTURES if leads.path(lead, kind).exists()]
     assert files
     erasure.erase(by=None, request=lead.request, approver=stage.cast.sam, secret=stage.cast.secrets[stage.cast.sam.id])
     assert not any(file.exists() for file in files)
 
 
-def test_the_officer_never_sees_what_was_not_released(stage: Stage) -> None:
+def test_the_officer_never_sees_what_was_not_released(stage: Stage, agreed: SearchRequest) -> None:
     cast = stage.cast
-    request = agreed(stage)
+    request = agreed
     olivia = signed_in(cast.olivia)
     assert not leads.visible(cast.olivia).exists()
     for withhold in (True, False):
@@ -108,9 +94,8 @@ def test_the_officer_never_sees_what_was_not_released(stage: Stage) -> None:
         leads.find(cast.olivia, uuid.uuid4())
 
 
-def test_a_lead_of_others_is_not_found(stage: Stage) -> None:
+def test_a_lead_of_others_is_not_found(stage: Stage, lead: Lead) -> None:
     cast = stage.cast
-    lead = released(stage)
     for stranger in (cast.oscar, cast.xavier, cast.erin, cast.bea, cast.carl):
         with pytest.raises(NotFound):
             leads.find(stranger, lead.pk)
@@ -120,8 +105,8 @@ def test_a_lead_of_others_is_not_found(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(unsure, unsure), (differs, unsure)])
-def test_nothing_is_released_without_agreement(stage: Stage, first: Any, second: Any) -> None:
-    cast, request = stage.cast, stage.done()
+def test_nothing_is_released_without_agreement(stage: Stage, searched: SearchRequest, first: Any, second: Any) -> None:
+    cast, request = stage.cast, searched
     template = str(stage.templates[PEOPLE[0]])
     tries: list[Callable[[], Any]] = [
         lambda: leads.release(by=cast.sam, request=request, templates=[template]),
@@ -137,8 +122,8 @@ def test_nothing_is_released_without_agreement(stage: Stage, first: Any, second:
     assert not Lead.objects.exists()
 
 
-def test_only_what_both_support_is_released(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_only_what_both_support_is_released(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     right = str(stage.templates[PEOPLE[0]])
     for chosen in ([], [str(stage.templates[PEOPLE[1]])], [right, str(uuid.uuid4())], ["x"]):
         with pytest.raises(Invalid, match="both examiners"):
@@ -147,8 +132,8 @@ def test_only_what_both_support_is_released(stage: Stage) -> None:
     assert reviews.state(request) == ReviewState.AGREED
 
 
-def test_who_asked_or_examined_does_not_release(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_who_asked_or_examined_does_not_release(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     chosen = reviews.agreed(request)
     for person in (cast.olivia, cast.erin, cast.ed):
         with pytest.raises(NotAllowed, match="Only a supervisor"):
@@ -163,8 +148,8 @@ def test_who_asked_or_examined_does_not_release(stage: Stage) -> None:
     assert [one.pk for one in leads.queue(cast.sue)] == [request.pk]
 
 
-def test_two_supervisors_at_once_make_one_decision(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_two_supervisors_at_once_make_one_decision(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     said: list[str] = []
 
     def tab(act: Callable[[], Any]) -> None:
@@ -204,9 +189,9 @@ def test_an_emergency_without_approval_releases_nothing(stage: Stage) -> None:
 
 
 def test_the_database_refuses_a_lead_without_two_examiners_and_another_supervisor(
-    stage: Stage, mallory: psycopg.Connection
+    stage: Stage, agreed: SearchRequest, mallory: psycopg.Connection
 ) -> None:
-    cast, request = stage.cast, agreed(stage)
+    cast, request = stage.cast, agreed
     first, second = request.decisions.order_by("seat")
     other = stage.done(PEOPLE[1])
     foreign = decided(cast.erin, other)
@@ -240,8 +225,8 @@ def test_the_database_refuses_a_lead_without_two_examiners_and_another_superviso
 # What becomes of it
 
 
-def test_an_outcome_is_added_never_changed_and_the_last_one_holds(stage: Stage, entries: Entries) -> None:
-    cast, lead = stage.cast, released(stage)
+def test_an_outcome_is_added_never_changed_and_the_last_one_holds(stage: Stage, lead: Lead, entries: Entries) -> None:
+    cast = stage.cast
     outcomes.record(by=cast.olivia, lead=lead, fields=FOUND)
     assert reviews.state(lead.request) == ReviewState.RECORDED
     wrong = OutcomeFields(
@@ -283,8 +268,8 @@ def test_what_an_outcome_lacks_is_said(fields: OutcomeFields, field: str) -> Non
     assert field in wrong
 
 
-def test_an_arrest_on_the_lead_alone_is_recorded_and_stays_visible(stage: Stage) -> None:
-    cast, lead = stage.cast, released(stage)
+def test_an_arrest_on_the_lead_alone_is_recorded_and_stays_visible(stage: Stage, lead: Lead) -> None:
+    cast = stage.cast
     fields = OutcomeFields(truth="not_known", procedure="arrest", note="Arrested the same evening.")
     outcomes.record(by=cast.olivia, lead=lead, fields=fields)
     assert outcomes.of(cast.sam, lead)[0].fields.rests_on_the_lead_alone
@@ -292,11 +277,11 @@ def test_an_arrest_on_the_lead_alone_is_recorded_and_stays_visible(stage: Stage)
     assert "None named" in page
 
 
-def test_a_charge_sets_a_legal_hold_and_makes_the_disclosure_due(stage: Stage, entries: Entries) -> None:
+def test_a_charge_sets_a_legal_hold_and_makes_the_disclosure_due(stage: Stage, lead: Lead, entries: Entries) -> None:
     from core import database
     from search.gate import client, params
 
-    cast, lead = stage.cast, released(stage)
+    cast = stage.cast
     assert outcomes.due(lead) == []
     charged = OutcomeFields(truth="same_person", procedure="charge", evidence=("physical",))
     outcomes.record(by=cast.sam, lead=lead, fields=charged)
@@ -313,8 +298,8 @@ def test_a_charge_sets_a_legal_hold_and_makes_the_disclosure_due(stage: Stage, e
     assert outcomes.due(Lead.objects.get(pk=lead.pk)) == []
 
 
-def test_others_record_nothing(stage: Stage) -> None:
-    cast, lead = stage.cast, released(stage)
+def test_others_record_nothing(stage: Stage, lead: Lead) -> None:
+    cast = stage.cast
     for stranger in (cast.oscar, cast.erin, cast.cora, cast.bea):
         with pytest.raises(NotAllowed):
             outcomes.record(by=stranger, lead=lead, fields=FOUND)
@@ -324,8 +309,8 @@ def test_others_record_nothing(stage: Stage) -> None:
 # Pages
 
 
-def test_the_pages_from_agreement_to_outcome(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_the_pages_from_agreement_to_outcome(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     sam, olivia = signed_in(cast.sam), signed_in(cast.olivia)
     assert str(request.pk)[:8] in sam.get(reverse("releases")).content.decode()
     assert "Open what they agree on" in sam.get(reverse("release", args=[request.pk])).content.decode()
@@ -356,15 +341,15 @@ def test_the_pages_from_agreement_to_outcome(stage: Stage) -> None:
         assert step in path
 
 
-def test_a_reading_of_the_supervisor_opens_only_for_them(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_a_reading_of_the_supervisor_opens_only_for_them(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     opened = leads.open_agreed(by=cast.sam, request=request)
     with pytest.raises(NotAllowed, match="somebody else"):
         readings.crop(by=cast.sue, view=opened.view, template=opened.candidates[0].template)
 
 
-def test_a_lead_from_agreement_to_outcome_by_api(stage: Stage) -> None:
-    cast, request = stage.cast, agreed(stage)
+def test_a_lead_from_agreement_to_outcome_by_api(stage: Stage, agreed: SearchRequest) -> None:
+    cast, request = stage.cast, agreed
     supervisor, officer = Api().as_(cast.sam), Api().as_(cast.olivia)
     assert [one["id"] for one in supervisor.get("/releases/")["results"]] == [str(request.pk)]
     opened = supervisor.post(f"/requests/{request.pk}/agreed/", 201)

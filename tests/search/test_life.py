@@ -65,8 +65,10 @@ def test_a_stranger_has_no_candidate_and_that_is_a_result(stage: Stage, log_at_w
     assert reading.candidates == []
 
 
-def test_every_reading_is_an_entry_of_its_own(stage: Stage, log_at_work: None, entries: Entries) -> None:
-    request = stage.done()
+def test_every_reading_is_an_entry_of_its_own(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
+) -> None:
+    request = searched
     first = readings.open_candidates(by=stage.cast.erin, request=request)
     second = readings.open_candidates(by=stage.cast.ed, request=request)
     # Whoever reads second reads blind: the same people, in another order and without scores.
@@ -82,16 +84,20 @@ def test_every_reading_is_an_entry_of_its_own(stage: Stage, log_at_work: None, e
         readings.photo(by=stage.cast.erin, view=first.view, template=uuid.uuid4())
 
 
-def test_only_examiners_read_candidates(stage: Stage, log_at_work: None, entries: Entries) -> None:
-    request = stage.done()
+def test_only_examiners_read_candidates(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
+) -> None:
+    request = searched
     for name in ("olivia", "oscar", "sam", "cora", "carl", "bea", "axel", "ada", "xavier"):
         with pytest.raises(NotAllowed):
             readings.open_candidates(by=getattr(stage.cast, name), request=request)
     assert entries("search:candidates:viewed") == []
 
 
-def test_a_request_is_used_up_by_one_search(stage: Stage, log_at_work: None, entries: Entries) -> None:
-    request = stage.done()
+def test_a_request_is_used_up_by_one_search(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
+) -> None:
+    request = searched
     for again in (
         lambda: requests.submit(by=stage.cast.olivia, request=request, fields=stage.fields()),
         lambda: requests.withdraw(by=stage.cast.olivia, request=request),
@@ -258,8 +264,10 @@ def test_the_law_packs_deadline_holds_where_it_is_shorter_than_the_gates(
     assert list(approvals.queue(stage.cast.sam)) == []
 
 
-def test_a_replay_gives_the_same_list(stage: Stage, log_at_work: None, entries: Entries) -> None:
-    request = stage.done()
+def test_a_replay_gives_the_same_list(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
+) -> None:
+    request = searched
     secret = stage.cast.secrets[stage.cast.sam.id]
     found = readings.replay(by=stage.cast.sam, request=request, approver=stage.cast.sam, secret=secret)
     assert (found.comparison, found.expunged) == ("same", 0)
@@ -268,8 +276,10 @@ def test_a_replay_gives_the_same_list(stage: Stage, log_at_work: None, entries: 
         readings.replay(by=stage.cast.olivia, request=request, approver=stage.cast.olivia, secret=secret)
 
 
-def test_a_downloaded_receipt_is_an_entry(stage: Stage, log_at_work: None, entries: Entries) -> None:
-    request = stage.done()
+def test_a_downloaded_receipt_is_an_entry(
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
+) -> None:
+    request = searched
     file = readings.download_receipt(by=stage.cast.olivia, request=request, kind="result")
     assert entries("search:receipt:downloaded", request=request.id)[0]["entry"] == str(file.entry)
     with pytest.raises(NotAllowed):

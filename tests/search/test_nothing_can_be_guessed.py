@@ -24,11 +24,11 @@ from tests.search.stage import NUMBER, STORY, Stage
 
 
 @pytest.fixture
-def searched(stage: Stage, log_at_work: None) -> SearchRequest:
-    request = stage.done()
+def searched(stage: Stage, searched: SearchRequest, log_at_work: None) -> SearchRequest:
+    """Also a request that was refused."""
     with contextlib.suppress(SearchRefused):
         requests.submit(by=stage.cast.olivia, request=stage.drafted(), fields=stage.fields(purpose=""))
-    return request
+    return searched
 
 
 def bodies() -> list[bytes]:

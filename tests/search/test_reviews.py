@@ -19,7 +19,7 @@ from core.exceptions import Conflict, Invalid, NotAllowed, NotFound
 from core.models import User
 from search import readings, reviews
 from search.exceptions import StateConflict
-from search.models import CandidateReading, Review, ReviewDecision, ReviewState
+from search.models import CandidateReading, Review, ReviewDecision, ReviewState, SearchRequest
 from tests.api_client import Api, expect
 from tests.search.reviewing import as_form, as_json, decided, differs, opened, same, unsure
 from tests.search.stage import OTHER_STORY, PEOPLE, STRANGER, Stage
@@ -34,8 +34,8 @@ def with_roles(user: User, *roles: str) -> User:
     return user
 
 
-def test_two_examiners_who_support_one_candidate_agree(stage: Stage, entries: Entries) -> None:
-    cast, request = stage.cast, stage.done()
+def test_two_examiners_who_support_one_candidate_agree(stage: Stage, searched: SearchRequest, entries: Entries) -> None:
+    cast, request = stage.cast, searched
     assert [one.pk for one in reviews.queue(cast.erin)] == [request.pk]
     decided(cast.erin, request)
     assert reviews.state(request) == ReviewState.SECOND
@@ -62,8 +62,10 @@ def test_two_examiners_who_support_one_candidate_agree(stage: Stage, entries: En
         (differs, unsure, ReviewState.NO_LEAD),
     ],
 )
-def test_without_agreement_there_is_no_lead(stage: Stage, first: Any, second: Any, outcome: ReviewState) -> None:
-    cast, request = stage.cast, stage.done()
+def test_without_agreement_there_is_no_lead(
+    stage: Stage, searched: SearchRequest, first: Any, second: Any, outcome: ReviewState
+) -> None:
+    cast, request = stage.cast, searched
     decided(cast.erin, request, first)
     assert [one.pk for one in reviews.queue(cast.ed)] == [request.pk], (
         "a second decision is asked for whatever the first was"
@@ -83,8 +85,8 @@ def test_an_empty_list_needs_one_examiner(stage: Stage, entries: Entries) -> Non
     assert (said["candidates"], said["examiners"]) == (0, [str(cast.erin.pk)])
 
 
-def test_who_reads_second_sees_neither_rank_nor_score(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_who_reads_second_sees_neither_rank_nor_score(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     first, second = opened(cast.erin, request), opened(cast.ed, request)
     assert (first.blind, second.blind) == (False, True)
     assert first.candidates[0].score_milli is not None
@@ -95,8 +97,10 @@ def test_who_reads_second_sees_neither_rank_nor_score(stage: Stage) -> None:
     assert opened(cast.ed, request).blind is False, "after their own decision nothing is left to lead"
 
 
-def test_a_hostile_examiner_finds_the_first_decision_nowhere(stage: Stage, database: Any) -> None:
-    cast, request = stage.cast, stage.done()
+def test_a_hostile_examiner_finds_the_first_decision_nowhere(
+    stage: Stage, searched: SearchRequest, database: Any
+) -> None:
+    cast, request = stage.cast, searched
     decided(cast.erin, request, note="The scar above the left brow settles it.")
     telling = ("support", "scar", "settles", "Erin", str(cast.erin.pk), str(ReviewDecision.objects.get().entry))
     ed, api = Client(), Api().as_(cast.ed)
@@ -130,9 +134,9 @@ def test_a_hostile_examiner_finds_the_first_decision_nowhere(stage: Stage, datab
         reviews.decisions(cast.olivia, request)
 
 
-def test_nobody_decides_twice_on_their_own_or_on_what_they_approved(stage: Stage) -> None:
+def test_nobody_decides_twice_on_their_own_or_on_what_they_approved(stage: Stage, searched: SearchRequest) -> None:
     cast = stage.cast
-    request = stage.done()
+    request = searched
     decided(cast.erin, request)
     with pytest.raises(StateConflict, match="already"):
         decided(cast.erin, request, differs)
@@ -146,8 +150,10 @@ def test_nobody_decides_twice_on_their_own_or_on_what_they_approved(stage: Stage
     assert ReviewDecision.objects.count() == 1
 
 
-def test_a_decision_rests_on_an_own_and_recent_reading(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    cast, request = stage.cast, stage.done()
+def test_a_decision_rests_on_an_own_and_recent_reading(
+    stage: Stage, searched: SearchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cast, request = stage.cast, searched
     other = stage.done(PEOPLE[1])
     theirs, elsewhere = opened(cast.erin, request), opened(cast.ed, other)
     findings = [same(row.template) for row in theirs.candidates]
@@ -160,16 +166,16 @@ def test_a_decision_rests_on_an_own_and_recent_reading(stage: Stage, monkeypatch
     assert not ReviewDecision.objects.exists()
 
 
-def test_an_examiner_needs_current_training(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_an_examiner_needs_current_training(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     cast.erin.training_until = timezone.localdate() - timedelta(days=1)
     cast.erin.save()
     with pytest.raises(NotAllowed, match="training"):
         decided(cast.erin, request)
 
 
-def test_two_tabs_at_once_make_one_decision(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_two_tabs_at_once_make_one_decision(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     reading = opened(cast.erin, request)
     findings = [same(row.template) for row in reading.candidates]
     said: list[str] = []
@@ -193,9 +199,9 @@ def test_two_tabs_at_once_make_one_decision(stage: Stage) -> None:
 
 
 def test_the_database_refuses_what_the_application_would_have_to_lie_about(
-    stage: Stage, mallory: psycopg.Connection
+    stage: Stage, searched: SearchRequest, mallory: psycopg.Connection
 ) -> None:
-    cast, request = stage.cast, stage.done()
+    cast, request = stage.cast, searched
     made = decided(cast.erin, request)
     reading = opened(cast.ed, request)
     columns = "id, request_id, seat, examiner_id, requester_id, reading_id, sealed, entry, decided_at"
@@ -226,8 +232,8 @@ def test_the_database_refuses_what_the_application_would_have_to_lie_about(
 # Pages and API
 
 
-def test_an_examiner_decides_on_the_page(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_an_examiner_decides_on_the_page(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     client = Client()
     client.force_login(cast.erin)
     page = client.post(reverse("candidates", args=[request.pk]))
@@ -249,8 +255,8 @@ def test_an_examiner_decides_on_the_page(stage: Stage) -> None:
     assert other.post(address, as_form(*findings)).status_code == 404
 
 
-def test_the_second_page_hides_what_would_lead(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_the_second_page_hides_what_would_lead(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     opened(cast.erin, request)
     client = Client()
     client.force_login(cast.ed)
@@ -259,8 +265,8 @@ def test_the_second_page_hides_what_would_lead(stage: Stage) -> None:
     assert "Match score" not in text
 
 
-def test_two_examiners_decide_by_api(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_two_examiners_decide_by_api(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     for person, seat in ((cast.erin, 1), (cast.ed, 2)):
         caller = Api().as_(person)
         assert [one["id"] for one in caller.get("/reviews/")["results"]] == [str(request.pk)]
@@ -276,8 +282,8 @@ def test_two_examiners_decide_by_api(stage: Stage) -> None:
     assert Api().as_(cast.olivia).get(f"/requests/{request.pk}/review/")["decisions"] == []
 
 
-def test_inconclusive_for_lack_of_caveats_names_the_candidate(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_inconclusive_for_lack_of_caveats_names_the_candidate(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     with pytest.raises(Invalid) as refused:
         decided(cast.erin, request, lambda template: unsure(template, caveats=()))
     assert [name.rpartition(":")[2] for name in refused.value.field_errors] == ["caveats"]

@@ -157,9 +157,9 @@ def test_the_path_is_followed_while_the_search_runs(stage: Stage, log_at_work: N
 
 
 def test_receipts_are_downloaded_and_verify_without_the_server(
-    stage: Stage, log_at_work: None, entries: Entries
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
 ) -> None:
-    request = stage.done()
+    request = searched
     for user in (stage.cast.olivia, stage.cast.bea):
         client = signed_in(user)
         for kind, type_ in (("intent", "search:intent:filed"), ("result", "search:result:stored")):
@@ -173,10 +173,10 @@ def test_receipts_are_downloaded_and_verify_without_the_server(
 
 
 def test_an_examiner_opens_the_candidates_and_each_opening_is_logged(
-    stage: Stage, log_at_work: None, entries: Entries
+    stage: Stage, searched: SearchRequest, log_at_work: None, entries: Entries
 ) -> None:
     cast = stage.cast
-    request = stage.done()
+    request = searched
     client = signed_in(cast.erin)
     address = reverse("candidates", args=[request.pk])
     closed = client.get(address).content.decode()
@@ -219,8 +219,10 @@ def test_candidates_are_closed_to_the_requester_and_before_the_result(stage: Sta
     assert signed_in(stage.cast.erin).post(reverse("candidates", args=[request.pk])).status_code == 409
 
 
-def test_without_the_log_nothing_is_opened(stage: Stage, settings: Any, log_at_work: None) -> None:
-    request = stage.done()
+def test_without_the_log_nothing_is_opened(
+    stage: Stage, searched: SearchRequest, settings: Any, log_at_work: None
+) -> None:
+    request = searched
     from core import database
 
     with database.connect("signer") as own:

@@ -15,6 +15,7 @@ from core import database, jobs
 from core.models import Job, User
 from search import measured
 from search.gate import client as gate
+from search.models import SearchRequest
 from search.views.limits import MEANINGS
 from tests.people import Cast
 from tests.search.shelf import Shelf, draw, write_manifest
@@ -56,10 +57,10 @@ def test_an_enrolment_shows_its_progress_and_every_photo_that_was_left_out(shelf
 
 @pytest.mark.slow
 def test_a_threshold_is_adopted_by_two_people_and_said_beside_the_candidates(
-    stage: Stage, log_at_work: None, portraits: Callable[..., Path]
+    stage: Stage, searched: SearchRequest, log_at_work: None, portraits: Callable[..., Path]
 ) -> None:
     cast = stage.cast
-    request = stage.done()
+    request = searched
     assert measured.of(request) is None
     evaluation = evaluations.start(
         by=cast.carl,

@@ -11,6 +11,7 @@ import pytest
 from core.exceptions import NotAllowed
 from search import disclosures, readings, reviews
 from search.disclosures import DisclosureFields
+from search.models import SearchRequest
 from tests.search.reviewing import decided, opened, same
 from tests.search.stage import Stage
 from tests.search.test_reviews import with_roles
@@ -19,9 +20,11 @@ pytestmark = pytest.mark.usefixtures("log_at_work")
 COURT = DisclosureFields(recipient="The court", reason="Discovery in 26-CR-118.")
 
 
-def test_a_supervisor_who_examines_as_well_does_not_take_ranks_and_scores_out_of_a_disclosure(stage: Stage) -> None:
+def test_a_supervisor_who_examines_as_well_does_not_take_ranks_and_scores_out_of_a_disclosure(
+    stage: Stage, searched: SearchRequest
+) -> None:
     """Two roles in one person: the disclosure had the whole list with scores, and the blind reading came afterwards."""
-    cast, request = stage.cast, stage.done()
+    cast, request = stage.cast, searched
     both = with_roles(cast.sue, "examiner")
     decided(cast.erin, request)
     with zipfile.ZipFile(io.BytesIO(disclosures.make(by=both, request=request, fields=COURT).content)) as bundle:
@@ -36,8 +39,8 @@ def test_a_supervisor_who_examines_as_well_does_not_take_ranks_and_scores_out_of
     assert [one.pk for one in reviews.queue(cast.ed)] == [request.pk]
 
 
-def test_an_examiner_who_only_kept_a_receipt_is_not_named(stage: Stage) -> None:
-    cast, request = stage.cast, stage.done()
+def test_an_examiner_who_only_kept_a_receipt_is_not_named(stage: Stage, searched: SearchRequest) -> None:
+    cast, request = stage.cast, searched
     decided(cast.erin, request)
     decided(cast.ed, request)
     third = with_roles(cast.carl, "examiner")
