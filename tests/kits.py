@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from core import broker, initialise, state
+from core import broker, initialise, shard_file, state
 from core.database import connect
 from tests import acts, run
 
@@ -35,6 +35,7 @@ class Kit:
     name: str
     build: Callable[[Made], Made]
     base: Kit | None = None
+    shards: tuple[str, ...] = ()  # further databases that `build` makes, by what their names end with
 
     @property
     def database(self) -> str:
@@ -48,6 +49,7 @@ class Clone:
     name: str
     home: Path
     made: Made
+    shards: tuple[str, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,16 +66,25 @@ def clone(name: str, template: str, kit: Kit | None, settings: Any) -> Clone:
     if kit:
         for part in _home(kit.database).iterdir():
             if part.name not in _SHARED:
-                shutil.copytree(part, home / part.name)
+                shutil.copytree(part, home / part.name, symlinks=True)
+    source, shards = (kit.database, kit.shards) if kit else (template, ())
     with run.server(run.HOME).connect() as superuser:
-        source = kit.database if kit else template
-        # Copied as files: half of what it takes to write a copy into the journal as well.
-        superuser.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(source))
-        )
-        initialise.restrict_database(superuser, name)
+        copy_database(superuser, source, name)
+        for shard in shards:
+            copy_database(superuser, f"{source}_{shard}", f"{name}_{shard}")
+    if shards:
+        listed = shard_file.place(home)
+        listed.write_text(listed.read_text().replace(f'"{source}_', f'"{name}_'))
     clear(name)
-    return Clone(name, home, made)
+    return Clone(name, home, made, shards)
+
+
+def copy_database(superuser: psycopg.Connection, source: str, name: str) -> None:
+    # As files: half of what it takes to write a copy into the journal as well.
+    superuser.execute(
+        SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(Identifier(name), Identifier(source))
+    )
+    initialise.restrict_database(superuser, name)
 
 
 def clear(name: str) -> None:
@@ -106,9 +117,15 @@ def connected(to: Clone, settings: Any) -> Iterator[Clone]:
 
 
 def drop(gone: Clone) -> None:
-    with run.server(run.HOME).connect() as superuser:
-        superuser.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(gone.name)))
+    drop_database(gone.name)
+    for shard in gone.shards:
+        drop_database(f"{gone.name}_{shard}")
     shutil.rmtree(gone.home, ignore_errors=True)
+
+
+def drop_database(name: str) -> None:
+    with run.server(run.HOME).connect() as superuser:
+        superuser.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name)))
 
 
 @contextlib.contextmanager
@@ -149,7 +166,8 @@ def _build(kit: Kit, template: str, settings: Any, kept: Path) -> None:
     with connected(draft, settings):
         made = kit.build(draft.made)
     with run.server(run.HOME).connect() as superuser:
-        superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(draft.name)))
+        for name in (draft.name, *(f"{draft.name}_{shard}" for shard in kit.shards)):
+            superuser.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(Identifier(name)))
     kept.write_bytes(pickle.dumps({**draft.made, **made}))
 
 
@@ -197,6 +215,23 @@ def _released(made: Made) -> Made:
         return {"lead": release(made["stage"], made["agreed"])}
 
 
+def _spread(made: Made) -> Made:
+    from tests.search import spread
+
+    return {"spread": spread.build(made["stage"], spread.make_shards())}
+
+
+def _searched_everywhere(made: Made) -> Made:
+    from core import shards
+    from tests.search import spread
+
+    with spread.running_logs(shards.configured()):
+        request = made["spread"].request()
+        assert made["stage"].run(request) == "done"
+    assert request.state == "done", request.problem
+    return {"searched_everywhere": request}
+
+
 def _site(made: Made) -> Made:
     from tests.browser.world import build
 
@@ -222,5 +257,8 @@ STAGE = Kit("stage", _agency, base=CAST)
 SEARCHED = Kit("searched", _searched, base=STAGE)
 AGREED = Kit("agreed", _agreed, base=SEARCHED)
 RELEASED = Kit("released", _released, base=AGREED)
+# With a gallery over two shards: databases of their own.
+SPREAD = Kit("spread", _spread, base=STAGE, shards=("north", "south"))
+SEARCHED_EVERYWHERE = Kit("searched_everywhere", _searched_everywhere, base=SPREAD, shards=SPREAD.shards)
 SITE = Kit("site", _site, base=STAGE)
 GATE = Kit("gate", _gate)

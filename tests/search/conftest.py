@@ -6,11 +6,13 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core import shards
 from core.faces import registry
 from search import life
 from search import shards as servers
@@ -22,7 +24,14 @@ from tests.search.spread import Spread, away
 from tests.search.stage import Stage, running_log
 
 # The fullest first.
-_KITS = {"lead": kits.RELEASED, "agreed": kits.AGREED, "searched": kits.SEARCHED, "stage": kits.STAGE}
+_KITS = {
+    "searched_everywhere": kits.SEARCHED_EVERYWHERE,
+    "spread": kits.SPREAD,
+    "lead": kits.RELEASED,
+    "agreed": kits.AGREED,
+    "searched": kits.SEARCHED,
+    "stage": kits.STAGE,
+}
 
 
 @pytest.fixture
@@ -96,27 +105,25 @@ Work = Callable[..., contextlib.AbstractContextManager[None]]
 
 
 @pytest.fixture
-def spread(stage: Stage, database: Any, settings: Any) -> Iterator[Spread]:
+def spread(database: kits.Clone, settings: Any) -> Spread:
+    """The stage with a gallery that is spread over three servers, and the same on one."""
     settings.GLASSCASE_LOG_WAIT_SECONDS = 2
-    try:
-        yield world.build(stage, world.make_shards(database))
-    finally:
-        world.drop_shards(database)
+    found: Spread = database.made["spread"]
+    found.shards = shards.configured()
+    return found
 
 
 @pytest.fixture
-def logs(spread: Spread, database: Any, settings: Any) -> Work:
+def searched_everywhere(database: kits.Clone) -> SearchRequest:
+    """A finished search of the spread gallery for the first enrolled person."""
+    found: SearchRequest = database.made["searched_everywhere"]
+    return found
+
+
+@pytest.fixture
+def logs(spread: Spread) -> Work:
     """`with logs(): …`: sequencer and signer of every server, but not of those named in `without` (their signers only)."""
-
-    @contextlib.contextmanager
-    def at_work(without: tuple[str, ...] = ()) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(running_log(database.home, settings.GLASSCASE_LOG_ORIGIN))
-            for name, shard in spread.shards.items():
-                stack.enter_context(world.running(shard, sign=name not in without))
-            yield
-
-    return at_work
+    return partial(world.running_logs, spread.shards)
 
 
 @pytest.fixture

@@ -26,44 +26,35 @@ from psycopg.sql import SQL, Identifier
 
 from audit import shard_name
 from audit.log import sequencer, signer
-from core import approvers, database, initialise, keystore, shard_file, shards
+from core import approvers, database, keystore, shard_file, shards
 from core.models import User
 from core.shards import Shard
 from search import face_models, galleries, photos, readings, trail
 from search import shards as servers
 from search.gate import client, params
 from search.models import EnrolledPhoto, Enrolment, Gallery, SearchRequest
-from tests import run
-from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled
+from tests import kits, run
+from tests.search.stage import PEOPLE, THRESHOLD, Stage, enrolled, running_log
 
 NAMES = ("north", "south")
 CROWD = 40
 STRANGERS = 6000  # so that the crowd is far less than one in a hundred pairs of the few by which a server measures
 
 
-def make_shards(main: Any) -> dict[str, Shard]:
-    """Two shards of the installation of a clone: a list, homes, and migrated databases that know their names."""
-    listed = "".join(f'[{name}]\ndatabase = "{main.name}_{name}"\n' for name in NAMES)
-    place = shard_file.place(main.home)
+def make_shards() -> dict[str, Shard]:
+    """Two shards of the installation that Django is connected to: a list, homes, and migrated databases that know their names."""
+    place = shard_file.place(Path(settings.GLASSCASE_HOME))
     place.parent.mkdir(mode=0o711)
-    place.write_text(listed)
+    place.write_text("".join(f'[{name}]\ndatabase = "{shard_database(name)}"\n' for name in NAMES))
     for name in NAMES:
         home = place.parent / name
         home.mkdir(mode=0o711)
         for shared in ("run", "secrets"):
             (home / shared).symlink_to((run.HOME / shared).resolve())
         with run.server(run.HOME).connect() as superuser:
-            made = f"{main.name}_{name}"
-            superuser.execute(SQL("CREATE DATABASE {} TEMPLATE template").format(Identifier(made)))
-            initialise.restrict_database(superuser, made)
+            kits.copy_database(superuser, "template", shard_database(name))
         shard_name.give(shards.named(name))
     return shards.configured()
-
-
-def drop_shards(main: Any) -> None:
-    with run.server(run.HOME).connect() as superuser:
-        for name in NAMES:
-            superuser.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(f"{main.name}_{name}")))
 
 
 def running(shard: Shard, *, sign: bool = True) -> contextlib.AbstractContextManager[None]:
@@ -89,7 +80,7 @@ def _at_work(keys: Path, origin: str, one: psycopg.Connection, other: psycopg.Co
             signer.open_signer(keys, origin) as signing,
         ):
             signing.step(other)
-            while not stop.wait(0.05):
+            while not stop.wait(0.02):
                 sequencer.step(one)
                 if sign:
                     signing.step(other)
@@ -265,6 +256,16 @@ def crowd() -> list[tuple[uuid.UUID, str, np.ndarray]]:
         vector = first + (0.05 + 0.35 * number / CROWD) * noise / np.linalg.norm(noise)
         rows.append((uuid.uuid4(), f"P{number}", (vector / np.linalg.norm(vector)).astype(np.float32)))
     return rows
+
+
+@contextlib.contextmanager
+def running_logs(made: dict[str, Shard], without: tuple[str, ...] = ()) -> Iterator[None]:
+    """Sequencer and signer of every server, but only the signers of those named in `without`."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running_log(settings.GLASSCASE_HOME, settings.GLASSCASE_LOG_ORIGIN))
+        for name, shard in made.items():
+            stack.enter_context(running(shard, sign=name not in without))
+        yield
 
 
 def build(stage: Stage, made: dict[str, Shard]) -> Spread:

@@ -18,17 +18,18 @@ from search import batches, face_models, galleries, template_import
 from search import shards as servers
 from search.gate import client
 from search.models import EnrolledPhoto, Enrolment
+from tests import kits
 from tests.search import shelf as shelves
 from tests.search import spread as world
 from tests.search.spread import NAMES, away
 
 
 @pytest.fixture
-def over_three(shelf: shelves.Shelf, database: Any) -> Iterator[shelves.Shelf]:
+def over_three(shelf: shelves.Shelf) -> Iterator[shelves.Shelf]:
     """The shelf, with a gallery over main, north and south instead of its own."""
     cast = shelf.cast
     try:
-        world.make_shards(database)
+        world.make_shards()
         cast.secrets[cast.sam.id] = approvers.enrol(cast.sam, "somebody@agency.example")
         shelf.gallery = galleries.create(
             by=cast.carl, agency=cast.agency, name="spread", legal_basis="booking", retention_days=30
@@ -40,7 +41,8 @@ def over_three(shelf: shelves.Shelf, database: Any) -> Iterator[shelves.Shelf]:
         )
         yield shelf
     finally:
-        world.drop_shards(database)
+        for name in NAMES:
+            kits.drop_database(world.shard_database(name))
 
 
 def enroll(shelf: shelves.Shelf, photos: int) -> dict[str, Any]:

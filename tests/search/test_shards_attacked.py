@@ -289,13 +289,13 @@ def test_a_claim_that_a_killed_worker_left_is_destroyed_when_the_search_is_done(
         assert refusal(lambda: client.bound_salt(own, request.id, b"x" * 32)) == "claim"
 
 
-def test_nothing_is_opened_whose_intent_no_checkpoint_covers(spread: Spread, logs: Work, as_superuser: Any) -> None:
+def test_nothing_is_opened_whose_intent_no_checkpoint_covers(
+    spread: Spread, searched_everywhere: SearchRequest, logs: Work, as_superuser: Any
+) -> None:
     """Without its intent nobody can say whether a search had to be whole."""
-    with logs():
-        request = spread.request()
-        assert spread.stage.run(request) == "done"
-        with servers.place("main") as own:
-            view, secret = _view(own, request)
+    request = searched_everywhere
+    with logs(), servers.place("main") as own:
+        view, secret = _view(own, request)
     as_superuser.execute("UPDATE gate.bound SET intent = gen_random_uuid() WHERE request = %s", [request.id])
     with database.connect("app") as own:
         assert refusal(partial(client.candidates, own, view, secret)) == "receipt"
