@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -55,12 +55,18 @@ def links(user: AbstractBaseUser | AnonymousUser, path: str = "") -> list[Link]:
     found = []
     for place in _places:
         url = reverse(place.url_name)
-        wanted = access.declared(resolve(url).func)
+        wanted = _declared(url)
         if user.is_authenticated and wanted is not None and wanted.allows(user):
             waiting = partial(place.waiting, user) if place.waiting is not None else lambda: 0
             current = path.startswith(url)
             found.append(Link(place.label, place.description, url, place.url_name, current, waiting))
     return found
+
+
+@cache
+def _declared(url: str) -> access.Access | None:
+    # Every page asks for each place, and what a view declares does not change.
+    return access.declared(resolve(url).func)
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

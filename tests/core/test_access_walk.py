@@ -22,7 +22,8 @@ from tests.people import Cast
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def addresses() -> Iterator[tuple[str, Callable[..., Any]]]:
+@remembered
+def addresses() -> list[tuple[str, Callable[..., Any]]]:
     """Name and view of every address of the product."""
 
     def walk(patterns: list[Any], namespaces: tuple[str, ...]) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -35,7 +36,7 @@ def addresses() -> Iterator[tuple[str, Callable[..., Any]]]:
                 assert pattern.name, f"{pattern.pattern} has no name"
                 yield ":".join((*namespaces, pattern.name)), pattern.callback
 
-    yield from walk(get_resolver().url_patterns, ())
+    return list(walk(get_resolver().url_patterns, ()))
 
 
 NAMES = sorted({name for name, _ in addresses()})
