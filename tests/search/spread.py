@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
+import pytest
 from django.conf import settings
 from django.utils import timezone
 from pgvector import HalfVector
@@ -273,13 +274,15 @@ def build(stage: Stage, made: dict[str, Shard]) -> Spread:
     for user in (cast.sam, cast.sue):
         # Enrolled again, because a shard's gate knows nobody's secret.
         cast.secrets[user.id] = approvers.enrol(user, "somebody@agency.example")
-    galleries_ = [
-        galleries.create(by=cast.carl, agency=cast.agency, name=name, legal_basis="booking", retention_days=3650)
-        for name in ("spread", "whole")
-    ]
-    for gallery in galleries_:
-        # Ids of people follow from this key: with it each server has one of the three.
-        keystore.keep(gallery.id, lambda: bytes([7]) * 32)
+
+    def made_gallery(name: str) -> Gallery:
+        return galleries.create(by=cast.carl, agency=cast.agency, name=name, legal_basis="booking", retention_days=3650)
+
+    # Who is on which server follows from the gallery's key: with this one each of them has one of the three people.
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keystore, "create", lambda record: keystore.keep(record, lambda: bytes([7]) * 32))
+        galleries_ = [made_gallery("spread")]
+    galleries_.append(made_gallery("whole"))
     spread = Spread(stage, made, *galleries_)
     spread.adopt()
     galleries.spread(
