@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 
 from audit.log import journal
-from core import database, keystore
+from core import keystore
 from core.jobs import RunningJob
 from search import galleries, photos, shards, sub_galleries, template_rows
 from search.extraction import Extracted
@@ -77,7 +77,7 @@ def open_batch(enrolment: Enrolment) -> None:
     """Open the batch unless it is open. Raises GateRefused when another enrolment into the edition is."""
     if enrolment.batch is not None:
         return
-    with _at(enrolment) as at, transaction.atomic(durable=True):
+    with shards.session(enrolment.shard) as at, transaction.atomic(durable=True):
         claim = hashlib.sha256(claim_secret(enrolment)).digest()
         try:
             enrolment.batch = client.open_batch(at, enrolment.edition, claim)
@@ -90,12 +90,16 @@ def open_batch(enrolment: Enrolment) -> None:
 
 
 @contextmanager
-def _at(enrolment: Enrolment) -> Iterator[psycopg.Connection]:
-    """The server that has the edition: Django's own connection and transaction, or one to a shard, which commits each call."""
-    if not enrolment.shard:
-        yield database.session()
-        return
-    with shards.place(enrolment.shard) as at:
+def writing(enrolment: Enrolment) -> Iterator[psycopg.Connection]:
+    """One transaction of Django's rows and the server's templates; gives the connection for the templates.
+
+    A shard commits after Django. Killed in between, the batch lacks rows, is refused when it is sealed, and made again.
+    """
+    with (
+        shards.session(enrolment.shard) as at,
+        at.transaction() if enrolment.shard else nullcontext(),
+        transaction.atomic(durable=True),
+    ):
         yield at
 
 
@@ -127,8 +131,7 @@ def store(
     """
     reasons, fresh = _told(enrolment, items, found)
     prepared = _write_files(enrolment, fresh)
-    # A shard commits after Django. Killed in between, the batch lacks rows, is refused when it is sealed, and made again.
-    with _at(enrolment) as at, at.transaction() if enrolment.shard else nullcontext(), transaction.atomic(durable=True):
+    with writing(enrolment) as at:
         # The lease is renewed inside: a worker that lost it in the meantime commits nothing.
         running.check()
         waiting = enrolment.items.select_for_update().filter(row__in=[item.row for item in items], state=_WAITING)
@@ -170,7 +173,7 @@ def digest(enrolment: Enrolment) -> tuple[int, bytes]:
 def seal(enrolment: Enrolment, count: int, whole: bytes) -> int:
     """Seal the batch of `count` templates with this digest inside the caller's transaction; returns the edition's new
     version. Raises GateRefused."""
-    with _at(enrolment) as at:
+    with shards.session(enrolment.shard) as at:
         try:
             return client.seal_batch(
                 at,
@@ -195,7 +198,7 @@ def discard(enrolment: Enrolment, *, reason: str, again: bool) -> None:
     stored = enrolment.items.values_list("template", flat=True)
     photos.erase(template for template in stored if template is not None)
     sweep(enrolment)
-    with _at(enrolment) as at, transaction.atomic(durable=True):
+    with shards.session(enrolment.shard) as at, transaction.atomic(durable=True):
         if enrolment.batch is not None:
             try:
                 client.discard_batch(at, enrolment.edition, enrolment.batch, claim_secret(enrolment))
@@ -248,7 +251,7 @@ def _write_files(enrolment: Enrolment, fresh: _Fresh) -> dict[int, _Prepared]:
     store_halves = keystore.create_many(list(templates.values()))
     people = galleries.people(enrolment.gallery, (item.person_ref for item, _ in fresh.values()))
     # Nobody defines another while this batch is open.
-    parts = [] if enrolment.shard else sub_galleries.of_edition(enrolment.edition)
+    parts = sub_galleries.of_edition(enrolment.edition, enrolment.shard)
     prepared: dict[int, _Prepared] = {}
     for row, (item, one) in fresh.items():
         template, half = templates[row], photos.new_half()

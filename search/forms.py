@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final
 
@@ -19,10 +20,10 @@ from audit.log import approval_proofs
 from audit.log.approval_proofs import Assertion
 from core.forms import ServiceForm
 from core.models import User
-from search import galleries as gallery_services
 from search.gathering import RequestFields
 from search.models import Gallery
-from search.sub_galleries import of_edition
+from search.shards import ServerTrouble
+from search.sub_galleries import of_gallery
 from search.vocabulary import (
     ATTACHMENT_KINDS,
     GALLERY_BASES,
@@ -63,13 +64,13 @@ def _choose(found: Iterable[tuple[str, Any]]) -> Choices:
 
 
 def _parts(offered: Iterable[Gallery]) -> Choices:
-    """Every gallery's sub-galleries under its name, and first of all none."""
-    current = ((one, gallery_services.current_edition(one)) for one in offered)
-    found = (
-        (one.name, [(part.name, f"{part.name} ({part.templates:,} photos)") for part in of_edition(edition.edition)])
-        for one, edition in current
-        if edition is not None
-    )
+    """Every gallery's sub-galleries under its name, and first of all none; those of a gallery with a server away are not known."""
+    found = []
+    for one in offered:
+        with suppress(ServerTrouble):
+            found.append(
+                (one.name, [(part.name, f"{part.name} ({part.templates:,} photos)") for part in of_gallery(one)])
+            )
     return [("", "Everybody in the gallery"), *((name, parts) for name, parts in found if parts)]
 
 

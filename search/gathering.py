@@ -120,13 +120,12 @@ def gather(*, request: SearchRequest, values: Mapping[str, Any], fields: Request
         gate_approvals=0 if exempt else 1,
         released_holds=frozenset(request.held_reasons if request.cleared_at else ()),
     )
-    against = (
-        _typed_offence(fields, case) + _photo_checked(request, values, edition) + _sub_gallery(fields, gallery, edition)
-    )
+    against = _typed_offence(fields, case) + _photo_checked(request, values, edition)
     listed: list[str] = []
     if gallery is not None and edition is not None:
         try:
             listed = shards.list_of(gallery, edition)
+            against += _sub_gallery(fields, gallery)
         except shards.ServerTrouble as trouble:
             against.append(
                 _house("gallery:server_missing", "gallery", f"{trouble.sentence} Nothing can be searched meanwhile.")
@@ -269,18 +268,11 @@ def _typed_offence(fields: RequestFields, case: Case | None) -> list[Refusal]:
     return []
 
 
-def _sub_gallery(fields: RequestFields, gallery: Gallery | None, edition: Edition | None) -> list[Refusal]:
-    if not fields.sub_gallery or gallery is None or edition is None:
+def _sub_gallery(fields: RequestFields, gallery: Gallery) -> list[Refusal]:
+    """Raises ServerTrouble when a server of the gallery does not answer."""
+    if not fields.sub_gallery:
         return []
-    if gallery.shards:
-        return [
-            _house(
-                "gallery:unknown_sub_gallery",
-                "sub_gallery",
-                f"The gallery {gallery.name} is spread over several servers and has no sub-galleries: leave the field empty.",
-            )
-        ]
-    among = sub_galleries.of_edition(edition.edition)
+    among = sub_galleries.of_gallery(gallery)
     chosen = next((one for one in among if one.name == fields.sub_gallery), None)
     if chosen is None:
         names = ", ".join(one.name for one in among)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, Final
 
 import psycopg
@@ -14,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from audit.log import journal
-from core import database, key_backups
+from core import key_backups
 from core.exceptions import Conflict, Invalid, NotFound
 from core.models import User
 from core.permissions import signature
@@ -57,7 +56,7 @@ def remove(*, by: User | None, gallery: Gallery, templates: Iterable[uuid.UUID],
         by_edition["", edition].append(template)
     for shard in sorted({shard for shard, _ in by_edition}):
         here = sorted((edition, chosen) for (place, edition), chosen in by_edition.items() if place == shard)
-        with _at(shard) as at:
+        with shards.session(shard) as at:
             proposals = [
                 propose(
                     by=by,
@@ -96,7 +95,7 @@ def expunge(*, by: User | None, person: uuid.UUID, approver: User, secret: str, 
     if gallery is None:
         raise NotFound("Nobody with this id is enrolled.")
     permissions.check_can_keep_galleries(by, gallery.agency_id)
-    with _at(shards.of_person(gallery, person)) as at:
+    with shards.session(shards.of_person(gallery, person)) as at:
         proposal = propose(
             by=by, act="gallery:expunge", params=params.expunge(person=person), approver=approver, secret=secret, at=at
         )
@@ -119,16 +118,6 @@ def _expunged(at: psycopg.Connection, person: uuid.UUID, proposal: uuid.UUID, *,
         if again and refused.rule == "person":
             return 0
         raise
-
-
-@contextmanager
-def _at(shard: str) -> Iterator[psycopg.Connection]:
-    """The server that holds the templates: a shard, or the main one on Django's own connection."""
-    if not shard:
-        yield database.session()
-        return
-    with shards.place(shard) as connection:
-        yield connection
 
 
 def finish_erasures() -> int:

@@ -162,6 +162,16 @@ def place(name: str) -> Iterator[psycopg.Connection]:
         raise Unavailable(f"{_missing(name).sentence} Try again when it is back.") from problem
 
 
+@contextmanager
+def session(name: str) -> Iterator[psycopg.Connection]:
+    """As `place`, with Django's own connection and transaction for the main server; one to a shard commits each call."""
+    if not name:
+        yield database.session()
+        return
+    with place(name) as at:
+        yield at
+
+
 def listed(request: SearchRequest) -> list[tuple[str, int]]:
     """Name and edition of each server that the intent lists; none for a gallery on the main server alone."""
     return [(name, int(edition)) for name, _, edition in (one.partition(":") for one in request.shards)]

@@ -10,17 +10,20 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from core import database
 from core.exceptions import Conflict, Invalid
 from core.models import User
-from search import permissions
+from search import permissions, shards
 from search.exceptions import gate_sentences
 from search.gate import client, params
 from search.gate.client import SubGallery
 from search.models import Gallery
 from search.proposals import propose
+from search.shards import ServerTrouble
 
 MOST_MATCHES: Final = 64
 # The same patterns stand in search/gate/sql (gallery.define_sub_gallery).
@@ -33,12 +36,11 @@ def define(
 ) -> SubGallery:
     """Define a sub-gallery for everything that is enrolled from now on; by=None is the operator at the command line.
 
-    Raises NotAllowed, Invalid (fields name, matches, secret), Conflict: among them a name that is taken, and an enrolment
+    Of a gallery over several servers on each of them, the main one last: until then it is offered to nobody, and where one
+    does not answer this is to be repeated. Raises NotAllowed, Unavailable, Invalid (fields name, matches, secret), Conflict: among them a name that is taken, and an enrolment
     that is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
-    if gallery.shards:
-        raise Conflict("This gallery is spread over several servers: it has no sub-galleries.")
     wanted = sorted({_match(*match.split(":", 1)) for match in matches})
     wrong: dict[str, list[str]] = {}
     if not _NAME.fullmatch(name):
@@ -49,17 +51,68 @@ def define(
         wrong["matches"] = [f"“{strange[0]}” is not column:value in letters, digits, hyphens, dots and underscores."]
     if wrong:
         raise Invalid("The sub-gallery cannot be defined like this.", wrong)
-    given = params.define_sub_gallery(gallery=gallery.id, name=name, matches=wanted)
-    proposal = propose(by=by, act="gallery:define_sub_gallery", params=given, approver=approver, secret=secret)
-    session = database.session()
-    with gate_sentences():
-        client.define_sub_gallery(session, gallery=gallery.id, name=name, matches=wanted, proposal=proposal)
-    return next(one for one in client.sub_galleries(session) if (one.gallery, one.name) == (gallery.id, name))
+    made = [_define_at(by, gallery, shard, name, wanted, approver, secret) for shard in (*shards.others(gallery), "")]
+    if not any(made):
+        raise Conflict(
+            "The gallery has a sub-gallery of this name. What it means is never changed: choose another name."
+        )
+    defined = client.sub_galleries(database.session())
+    return next(one for one in defined if (one.gallery, one.name) == (gallery.id, name))
 
 
-def of_edition(edition: int) -> list[SubGallery]:
-    """The sub-galleries of an edition, by name, with their sizes now."""
-    return [one for one in client.sub_galleries(database.session()) if one.edition == edition]
+def _define_at(
+    by: User | None, gallery: Gallery, shard: str, name: str, wanted: list[str], approver: User, secret: str
+) -> bool:
+    """Define it on one server; says whether it was not there yet, with this meaning. Raises Conflict, Unavailable."""
+    with shards.session(shard) as at, gate_sentences():
+        known = next((one for one in client.sub_galleries(at) if (one.gallery, one.name) == (gallery.id, name)), None)
+        if known is not None and list(known.matches) == wanted:
+            return False
+        given = params.define_sub_gallery(gallery=gallery.id, name=name, matches=wanted)
+        proposal = propose(
+            by=by, act="gallery:define_sub_gallery", params=given, approver=approver, secret=secret, at=at
+        )
+        client.define_sub_gallery(at, gallery=gallery.id, name=name, matches=wanted, proposal=proposal)
+    return True
+
+
+def of_edition(edition: int, shard: str = "") -> list[SubGallery]:
+    """The sub-galleries of an edition of one server, by name, with their sizes there now. Raises Unavailable."""
+    with shards.session(shard) as at:
+        return [one for one in client.sub_galleries(at) if one.edition == edition]
+
+
+def shown(gallery: Gallery, edition: int) -> list[SubGallery]:
+    """For pages: those of an edition, with all servers' photos; none of a gallery of which a server does not answer."""
+    if not gallery.shards:
+        return of_edition(edition)
+    with suppress(ServerTrouble):
+        return of_gallery(gallery)
+    return []
+
+
+def of_gallery(gallery: Gallery) -> list[SubGallery]:
+    """What can be searched alone in a gallery now, by name; of one over several servers with the sum of their sizes.
+
+    There it has to mean the same on every server. Raises ServerTrouble when one does not answer.
+    """
+    found: dict[str, list[SubGallery]] = defaultdict(list)
+    names = shards.others(gallery)
+    current = {one.edition for one in client.editions(database.session(), gallery.id) if one.is_current}
+    for one in client.sub_galleries(database.session()):
+        if one.edition in current:
+            found[one.name].append(one)
+    for server in names if found else []:  # the main server is the last to know of one
+        with shards.reach(server) as at:
+            current = {one.edition for one in client.editions(at, gallery.id) if one.is_current}
+            for one in client.sub_galleries(at):
+                if one.edition in current and one.name in found:
+                    found[one.name].append(one)
+    return [
+        replace(parts[0], templates=sum(one.templates for one in parts))
+        for _, parts in sorted(found.items())
+        if len(parts) == 1 + len(names) and len({one.matches for one in parts}) == 1
+    ]
 
 
 def marks(among: Sequence[SubGallery], attributes: Mapping[str, str]) -> int:

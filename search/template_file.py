@@ -11,7 +11,8 @@ import hmac
 import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,20 @@ class TemplateFile:
     people: list[str]
     attributes: list[dict[str, str]]
     left_out: list[LeftOut] = field(default_factory=list)
+
+    def of_people(self, chosen: Collection[str]) -> TemplateFile:
+        """Only the rows about these people, as if the file had no others."""
+        places = np.array([place for place, person in enumerate(self.people) if person in chosen], np.int64)
+        left_out = [one for one in self.left_out if one.person_ref in chosen]
+        return replace(
+            self,
+            rows=len(places) + len(left_out),
+            kept=self.kept[places],
+            halves=self.halves[places],
+            people=[self.people[place] for place in places.tolist()],
+            attributes=[self.attributes[place] for place in places.tolist()],
+            left_out=left_out,
+        )
 
 
 def read(path: Path, dimension: int) -> TemplateFile:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import psycopg
 from django.db import transaction
 from django.utils import timezone
 from numpy.typing import NDArray
@@ -27,7 +28,17 @@ from core.exceptions import Conflict, Invalid
 from core.models import User
 from core.permissions import signature
 from core.person_roles import Permission
-from search import batches, enrolment, face_models, galleries, permissions, sub_galleries, template_file, template_rows
+from search import (
+    batches,
+    enrolment,
+    face_models,
+    galleries,
+    permissions,
+    shards,
+    sub_galleries,
+    template_file,
+    template_rows,
+)
 from search.exceptions import gate_sentences
 from search.manifest import LeftOut
 from search.models import EnrolledPhoto, Enrolment, EnrolmentItem, FaceModel, Gallery
@@ -48,44 +59,60 @@ _at_hand: dict[uuid.UUID, TemplateFile] = {}
 
 
 def start(
-    *, by: User | None, gallery: Gallery, embeddings: Path, face_model: FaceModel, send: bool = True
+    *,
+    by: User | None,
+    gallery: Gallery,
+    embeddings: Path,
+    face_model: FaceModel,
+    shard: str = "",
+    checked: TemplateFile | None = None,
+    send: bool = True,
 ) -> Enrolment:
     """Check a file of templates and queue the job that imports it; by=None is the operator at the command line.
 
-    An unfinished import of the same file is returned, to be gone on with. With send=False the caller runs the job
+    Of a gallery that is spread over several servers it takes in those people who belong to `shard` (empty: the main server): it
+    is started once for each (`shards.parts`), with the file as it was `checked` before. An unfinished import of the same file is returned, to be gone on with. With send=False the caller runs the job
     (`enrolment.run_here`). Raises NotAllowed, Invalid (field embeddings), Conflict: no edition under this face model, or
     another enrolment into it is not finished.
     """
     permissions.check_can_keep_galleries(by, gallery.agency_id)
-    if gallery.shards:
-        raise Conflict(
-            "This gallery is spread over several servers. Enrol photos: templates are imported on one server only."
-        )
     face_models.check_licence(face_model)
-    edition = galleries.edition_of(gallery, face_model)
-    read = template_file.read(embeddings, edition.dimension)
+    edition = galleries.edition_of(gallery, face_model, shard)
+    whole = checked or template_file.read(embeddings, edition.dimension)
+    _check_not_empty(whole.rows, whole.left_out)
+    read = _part(gallery, whole, shard)
     with transaction.atomic():
-        run = enrolment.unfinished(gallery, edition.edition, manifest_sha256=read.sha256, folder=str(read.path))
+        run = enrolment.unfinished(gallery, edition.edition, shard, manifest_sha256=read.sha256, folder=str(read.path))
         if run is None:
-            galleries.check_not_retired(edition.edition)
-            left_out = [*read.left_out, *_enrolled_already(gallery, edition.edition, read)]
-            if len(left_out) == read.rows:
-                raise Invalid(_nothing(left_out), {template_file.EMBEDDINGS: [_nothing(left_out)]})
-            run = _take_in(by, gallery, face_model, edition.edition, read, left_out)
+            if not shard:
+                galleries.check_not_retired(edition.edition)
+            left_out = [*read.left_out, *_enrolled_already(gallery, shard, edition.edition, read)]
+            if not gallery.shards:  # a part may be empty: it is sealed all the same
+                _check_not_empty(read.rows, left_out)
+            run = _take_in(by, gallery, shard, face_model, edition.edition, read, left_out)
         jobs.enqueue(kind=KIND, subject=run.id, send=send)
     if not send:
         _at_hand[run.id] = read
     return run
 
 
-def _nothing(left_out: Sequence[LeftOut]) -> str:
-    first = left_out[0]
-    return f"No row of the file can be imported. Row {first.row}: {first.sentence}"
+def _check_not_empty(rows: int, left_out: Sequence[LeftOut]) -> None:
+    if len(left_out) == rows:
+        sentence = f"No row of the file can be imported. Row {left_out[0].row}: {left_out[0].sentence}"
+        raise Invalid(sentence, {template_file.EMBEDDINGS: [sentence]})
 
 
-def _enrolled_already(gallery: Gallery, edition: int, read: TemplateFile) -> list[LeftOut]:
+def _part(gallery: Gallery, whole: TemplateFile, shard: str) -> TemplateFile:
+    """The rows of the people who belong to a server; what is wrong with a row is told with those of the person it names."""
+    if not gallery.shards:
+        return whole
+    ids = galleries.people(gallery, [*whole.people, *(one.person_ref for one in whole.left_out)])
+    return whole.of_people({ref for ref, person in ids.items() if shards.of_person(gallery, person) == shard})
+
+
+def _enrolled_already(gallery: Gallery, shard: str, edition: int, read: TemplateFile) -> list[LeftOut]:
     """Rows whose template is in the edition: known by a keyed digest, because nobody can look into the templates."""
-    imported = EnrolledPhoto.objects.filter(edition=edition, removed_at=None, has_photo=False)
+    imported = EnrolledPhoto.objects.filter(shard=shard, edition=edition, removed_at=None, has_photo=False)
     if not imported.exists():
         return []
     found: list[LeftOut] = []
@@ -104,6 +131,7 @@ def _enrolled_already(gallery: Gallery, edition: int, read: TemplateFile) -> lis
 def _take_in(
     by: User | None,
     gallery: Gallery,
+    shard: str,
     face_model: FaceModel,
     edition: int,
     read: TemplateFile,
@@ -112,6 +140,7 @@ def _take_in(
     run = Enrolment.objects.create(
         gallery=gallery,
         edition=edition,
+        shard=shard,
         face_model=face_model,
         source=Enrolment.Source.TEMPLATES,
         folder=str(read.path),
@@ -175,7 +204,7 @@ def _read_again(run: Enrolment) -> TemplateFile:
     read = template_file.read(Path(run.folder), run.face_model.dimension)
     if read.sha256 != run.manifest_sha256:
         raise Conflict("The file was changed since the import began. Restore it, or give this import up.")
-    return read
+    return _part(run.gallery, read, run.shard)
 
 
 def _tell(running: jobs.RunningJob, loading: _Loading, done: int, stage: str) -> None:
@@ -210,18 +239,18 @@ class _Loading:
         ids = galleries.people(run.gallery, read.people)
         templates = template_rows.ids(batches.templates_of(run, (read.kept[rows] + 1).tolist()))
         people = template_rows.ids(ids[read.people[place]] for place in rows.tolist())
-        parts = sub_galleries.of_edition(run.edition)
+        parts = sub_galleries.of_edition(run.edition, run.shard)
         marks = np.array([sub_galleries.marks(parts, read.attributes[place]) for place in rows.tolist()], np.int64)
         return cls(run, read, rows, templates, people, marks)
 
     def copy_all(self, running: jobs.RunningJob) -> Iterator[int]:
         """Copy chunk after chunk, each in a transaction of its own; gives how many rows are done."""
         for start_at in range(0, len(self.rows), CHUNK):
-            with transaction.atomic(durable=True):
+            with batches.writing(self.run) as at:
                 # The lease is renewed inside: a worker that lost it in the meantime commits nothing.
                 running.check()
                 self._ask_who_was_expunged()
-                self._copy(self._not_expunged(np.arange(start_at, min(start_at + CHUNK, len(self.rows)))))
+                self._copy(at, self._not_expunged(np.arange(start_at, min(start_at + CHUNK, len(self.rows)))))
             yield min(start_at + CHUNK, len(self.rows))
 
     def sealing(self) -> tuple[int, bytes]:
@@ -244,19 +273,18 @@ class _Loading:
             return among
         return np.array([place for place in among if self.people[place].tobytes() not in self.expunged], np.int64)
 
-    def _copy(self, chosen: NDArray[np.int64]) -> None:
+    def _copy(self, at: psycopg.Connection, chosen: NDArray[np.int64]) -> None:
         if not len(chosen):
             return
         templates, people, halves = self.templates[chosen], self.people[chosen], self.read.halves[self.rows[chosen]]
-        with database.session().cursor() as cursor:
-            with cursor.copy(template_rows.COPY) as copy:
-                copy.write(template_rows.HEAD)
-                edition, batch = self.run.edition, self.run.batch or 0
-                copy.write(template_rows.binary(edition, batch, templates, people, halves, self.marks[chosen]))
-                copy.write(template_rows.TAIL)
-            known_again = template_file.keyed(halves, _key(self.run.gallery))
-            with cursor.copy(_COPY_REFERENCES) as copy:
-                copy.write(self._references(self.rows[chosen].tolist(), templates, people, known_again))
+        with at.cursor() as cursor, cursor.copy(template_rows.COPY) as copy:
+            copy.write(template_rows.HEAD)
+            edition, batch = self.run.edition, self.run.batch or 0
+            copy.write(template_rows.binary(edition, batch, templates, people, halves, self.marks[chosen]))
+            copy.write(template_rows.TAIL)
+        known_again = template_file.keyed(halves, _key(self.run.gallery))
+        with database.session().cursor() as cursor, cursor.copy(_COPY_REFERENCES) as copy:
+            copy.write(self._references(self.rows[chosen].tolist(), templates, people, known_again))
 
     def _references(self, places: list[int], templates: Rows, people: Rows, known_again: list[str]) -> str:
         """What is kept beside the templates, as lines of COPY's text form."""

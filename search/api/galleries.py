@@ -78,11 +78,13 @@ class GalleryDetailOut(GalleryOut):
     """A gallery with its editions."""
 
     editions = serializers.SerializerMethodField()
-    sub_galleries = serializers.SerializerMethodField()
+    sub_galleries = serializers.SerializerMethodField(
+        help_text="Of a gallery over several servers with the photos of all; none while one of them does not answer."
+    )
 
     @extend_schema_field(SubGalleryOut(many=True))
     def get_sub_galleries(self, gallery: Gallery) -> Any:
-        found = [part for one in galleries.editions(gallery) for part in sub_galleries.of_edition(one.edition)]
+        found = [part for one in galleries.editions(gallery) for part in sub_galleries.shown(gallery, one.edition)]
         return SubGalleryOut(found, many=True).data
 
     @extend_schema_field(EditionOut(many=True))

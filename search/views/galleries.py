@@ -279,7 +279,7 @@ def _page(
                 "missing": missing,
                 "form": form,
                 "open": one.edition == switch_to,
-                "parts": sub_galleries.of_edition(one.edition),
+                "parts": sub_galleries.shown(gallery, one.edition),
                 "reembed_form": again,
                 "reembed_open": one.edition == reembed_to,
             }

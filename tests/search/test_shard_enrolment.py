@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from pgvector import HalfVector
 
 from core import approvers, database
-from core.exceptions import Conflict
 from search import batches, face_models, galleries, template_import
 from search import shards as servers
 from search.gate import client
@@ -22,6 +22,7 @@ from tests import kits
 from tests.search import shelf as shelves
 from tests.search import spread as world
 from tests.search.spread import NAMES, away
+from tests.search.test_template_import import save, vectors
 
 
 @pytest.fixture
@@ -143,11 +144,79 @@ def test_rows_that_a_shard_lost_with_its_connection_are_enrolled_again(
     assert sum(held(name)[1] for name in ("main", *NAMES)) == 12
 
 
-def test_templates_are_not_imported_into_a_spread_gallery(over_three: shelves.Shelf) -> None:
-    with pytest.raises(Conflict, match="spread over several servers"):
-        template_import.start(
-            by=over_three.cast.carl,
-            gallery=over_three.gallery,
-            embeddings=over_three.folder / "none.npz",
-            face_model=over_three.model,
-        )
+# Templates that somebody else computed
+
+
+def import_(shelf: shelves.Shelf, **of: Any) -> dict[str, Any]:
+    out = StringIO()
+    path = save(shelf, vectors(20), **of)
+    given = {"embeddings": path, "model": shelf.model.name, "verbosity": 0}
+    call_command("import_templates", "spread", stdout=out, stderr=StringIO(), **given)
+    found: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
+    return found
+
+
+def everything(name: str) -> list[tuple[str, str, bool]]:
+    """Who is on a server: reference, template as it is stored, and whether it is of the person whose id the reference has."""
+    shard = "" if name == "main" else name
+    known = {one.template: one for one in EnrolledPhoto.objects.filter(shard=shard)}
+    place = database.database_name() if name == "main" else world.shard_database(name)
+    with database.connect_superuser(place) as own:
+        rows = own.execute("SELECT template, person, embedding::text FROM gallery.template").fetchall()
+    assert {row[0] for row in rows} == set(known)
+    return [(known[template].person_ref, text, known[template].person == person) for template, person, text in rows]
+
+
+def test_an_imported_template_is_on_the_server_of_its_person_as_it_was_in_the_file(over_three: shelves.Shelf) -> None:
+    people = [f"P{number // 2}" for number in range(20)]
+    people[7] = ""
+    said = import_(over_three, people=people)
+    assert {one["shard"] for one in said["shards"]} == {"main", *NAMES}
+    assert [sum(one[what] for one in said["shards"]) for what in ("templates", "imported", "left_out")] == [20, 19, 1]
+    assert [held(name)[0] for name in ("main", *NAMES)] == [1, 1, 1], "sealed, also where nobody belongs"
+    found = []
+    for name in ("main", *NAMES):
+        rows = everything(name)
+        assert all(right for _, _, right in rows)
+        ids = {servers.of_person(over_three.gallery, galleries.person(over_three.gallery, ref)) for ref, _, _ in rows}
+        assert ids <= {"" if name == "main" else name}
+        found += [(ref, text) for ref, text, _ in rows]
+    given = [(ref, HalfVector(row).to_list()) for ref, row in zip(people, vectors(20), strict=True) if ref]
+    assert sorted((ref, HalfVector.from_text(text).to_list()) for ref, text in found) == sorted(given)
+    with pytest.raises(SystemExit):
+        import_(over_three, people=people)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 19, "the same templates again add nothing anywhere"
+
+
+@pytest.mark.slow
+def test_an_import_goes_on_when_a_server_is_back(over_three: shelves.Shelf) -> None:
+    with away("south"), pytest.raises(CommandError, match="south"):
+        import_(over_three)
+    assert [held(name)[0] for name in ("main", *NAMES)] == [0, 0, 0], "nothing begins before all can"
+    import_(over_three)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 20
+
+
+@pytest.mark.slow
+def test_imported_rows_that_a_shard_lost_with_its_connection_are_imported_again(
+    over_three: shelves.Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Django has committed, the shard has not."""
+    copy = template_import._Loading._copy
+    lost: list[str] = []
+
+    def lose(loading: Any, at: psycopg.Connection, chosen: Any) -> None:
+        copy(loading, at, chosen)
+        if loading.run.shard and not lost:
+            lost.append(loading.run.shard)
+            with away(loading.run.shard):
+                pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(template_import._Loading, "_copy", lose)
+        with pytest.raises(CommandError):
+            import_(over_three)
+    assert lost
+    import_(over_three)
+    assert sum(held(name)[1] for name in ("main", *NAMES)) == 20
+    assert sum(len(everything(name)) for name in ("main", *NAMES)) == 20

@@ -24,9 +24,9 @@ from audit.log.proof import Receipt
 from core import approvers, database, shards
 from core.exceptions import Conflict, Invalid, Unavailable
 from core.models import User
-from search import approvals, disclosures, erasure, galleries, life, readings, removal, requests, sub_galleries
+from search import approvals, disclosures, erasure, galleries, life, readings, removal, requests
 from search import shards as servers
-from search.exceptions import SearchNotNow, SearchRefused
+from search.exceptions import SearchNotNow
 from search.gate import client, params
 from search.gate.client import Candidate, Candidates
 from search.models import SearchRequest
@@ -191,21 +191,8 @@ def test_nothing_can_be_requested_or_approved_while_a_server_is_away(spread: Spr
         assert spread.stage.approve(waiting).state == "ready"
 
 
-def test_a_spread_gallery_has_no_sub_galleries_and_stays_under_its_face_model(spread: Spread) -> None:
-    """Also where somebody defined one in the main gate, past the application: the search is refused when it is submitted."""
+def test_a_spread_gallery_stays_under_its_face_model(spread: Spread) -> None:
     cast, secret = spread.stage.cast, spread.secret(spread.stage.cast.sam)
-    with pytest.raises(Conflict, match="no sub-galleries"):
-        sub_galleries.define(
-            by=cast.carl, gallery=spread.gallery, name="men", matches=["sex:m"], approver=cast.sam, secret=secret
-        )
-    wanted = params.define_sub_gallery(gallery=spread.gallery.id, name="men", matches=["sex:m"])
-    [proposal] = spread.stage.proposals("gallery:define_sub_gallery", wanted, cast.sam)
-    client.define_sub_gallery(
-        database.session(), gallery=spread.gallery.id, name="men", matches=["sex:m"], proposal=proposal
-    )
-    with pytest.raises(SearchRefused, match="spread over several servers and has no sub-galleries") as caught:
-        spread.stage.submitted(gallery="spread", sub_gallery="men")
-    assert caught.value.status == 422
     [edition] = client.editions(database.session(), spread.gallery.id)
     for missing in (0, 3):
         with pytest.raises(Conflict, match="stays under its face model"):

@@ -119,7 +119,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         || CASE WHEN e ? 'sub_gallery' THEN jsonb_build_object('sub_gallery', e -> 'sub_gallery') ELSE '{}'::jsonb END)
 $$;
 
--- The sub-gallery that the intent of a bound search names; nulls where it names none.
+-- The sub-gallery that the intent of a bound search names; nulls where it names none. Of a gallery over several servers nobody of it may
+-- be on this one, where it has to be defined all the same; which of them an intent lists is compared when it is bound (gate.only_as_listed).
 CREATE FUNCTION gate.sub_gallery_of(p_intent uuid, p_edition integer, p_version integer) RETURNS TABLE (name text, mark bigint, templates integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -127,7 +128,7 @@ DECLARE
 BEGIN
     name := e ->> 'sub_gallery';
     SELECT s.mark, s.templates INTO mark, templates FROM gallery.sub_gallery_of(p_edition, p_version, e ->> 'sub_gallery') s;
-    IF e IS NULL OR (e ? 'sub_gallery' AND (templates > 0) IS NOT TRUE) THEN
+    IF e IS NULL OR (e ? 'sub_gallery' AND (templates > 0 OR (e ? 'shards' AND templates = 0)) IS NOT TRUE) THEN
         PERFORM gate.refuse('sub_gallery', 'The gallery has no such sub-gallery, or nobody is enrolled in it.');
     END IF;
     RETURN NEXT;

@@ -13,9 +13,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from core.acting import in_full, user_from_option
 from core.exceptions import GlasscaseError
 from core.faces.engines import UnusableModel
-from core.models import JobState
-from search import enrolment, face_models, galleries, template_import
+from core.models import JobState, User
+from core.shard_file import MAIN
+from search import enrolment, face_models, galleries, shards, template_file, template_import
 from search.management.progress import follow, tell_left_out
+from search.models import Enrolment, FaceModel, Gallery
 
 
 class Command(BaseCommand):
@@ -36,34 +38,37 @@ class Command(BaseCommand):
         begun = time.monotonic()
         try:
             gallery = galleries.find(options["gallery"])
-            run = template_import.start(
-                by=by,
-                gallery=gallery,
-                embeddings=options["embeddings"],
-                face_model=face_models.named(options["model"]),
-                send=False,
-            )
-            job = follow(run, unit="template", quiet=options["verbosity"] == 0)
+            runs = _start(by, gallery, options["embeddings"], face_models.named(options["model"]))
+            for run in runs:
+                job = follow(run, unit="template", quiet=options["verbosity"] == 0)
+                if job.state != JobState.DONE:
+                    tell_left_out(self.stderr, enrolment.report(run))
+                    raise CommandError(job.problem or "The import was cancelled.")
         except (GlasscaseError, UnusableModel) as problem:
             raise CommandError(in_full(problem)) from problem
-        run.refresh_from_db()
-        found = enrolment.report(run)
-        tell_left_out(self.stderr, found)
-        if job.state != JobState.DONE:
-            raise CommandError(job.problem or "The import was cancelled.")
-        counts = found.as_dict()
-        self.stdout.write(
-            json.dumps(
-                {
-                    "enrolment": str(run.id),
-                    "gallery": str(gallery.id),
-                    "edition": run.edition,
-                    "templates": counts.pop("photos"),
-                    "imported": counts.pop("enrolled"),
-                    **counts,
-                    "seconds": round(time.monotonic() - begun, 2),
-                }
-            )
-        )
-        if run.sealed_at is None:
+        for run in runs:
+            run.refresh_from_db()
+            tell_left_out(self.stderr, enrolment.report(run))
+        said = {"gallery": str(gallery.id), **_counts(runs[0]), "seconds": round(time.monotonic() - begun, 2)}
+        if gallery.shards:
+            said["shards"] = [{"shard": run.shard or MAIN, **_counts(run)} for run in runs]
+        self.stdout.write(json.dumps(said))
+        if all(run.sealed_at is None for run in runs):
             sys.exit(enrolment.NOTHING_ENROLLED)
+
+
+def _start(by: User | None, gallery: Gallery, embeddings: Path, model: FaceModel) -> list[Enrolment]:
+    """An import for each server of the gallery; of several, the file is read and checked once."""
+    checked = template_file.read(embeddings, model.dimension) if gallery.shards else None
+    return [
+        template_import.start(
+            by=by, gallery=gallery, embeddings=embeddings, face_model=model, shard=shard, checked=checked, send=False
+        )
+        for shard in shards.parts(gallery)
+    ]
+
+
+def _counts(run: Enrolment) -> dict[str, Any]:
+    counts = enrolment.report(run).as_dict()
+    named = {"templates": counts.pop("photos"), "imported": counts.pop("enrolled")}
+    return {"enrolment": str(run.id), "edition": run.edition, **named, **counts}
