@@ -62,8 +62,8 @@ verifier: .venv/.ready ## write glasscase-verify into var, as one file and for p
 witness: .venv/.ready ## write glasscase-witness.pyz, the oversight board's witness as one file, into var
 	@$(MANAGE) witness var/glasscase-witness.pyz
 
-secrets: ## make the password files that docker-compose.yml reads
-	@sh scripts/make_secrets.sh
+secrets: ## make the password files that docker-compose.yml reads; with SHARDS=north also those of a shard
+	@sh scripts/make_secrets.sh $(SHARDS)
 
 stop: ## stop the embedded database
 	@test ! -e .venv/.ready || $(MANAGE) stop_database
