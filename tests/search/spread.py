@@ -114,6 +114,13 @@ class Spread:
     def connection(self, name: str) -> contextlib.AbstractContextManager[psycopg.Connection]:
         return servers.place(name)
 
+    def _two(self, own: psycopg.Connection, act: str, wanted: dict[str, Any]) -> list[uuid.UUID]:
+        """Proposals of both approvers at one gate."""
+        return [
+            client.propose(own, act=act, params=wanted, approver=one.id, secret=approvers.normalise(self.secret(one)))
+            for one in (self.stage.cast.sam, self.stage.cast.sue)
+        ]
+
     def adopt(self, threshold: int = THRESHOLD) -> None:
         """In every gate, as the two approvers of an adoption sign for each."""
         values: dict[str, Any] = {
@@ -126,16 +133,7 @@ class Spread:
         }
         for name in ("", *self.shards):
             with self.connection(name) as own:
-                two = [
-                    client.propose(
-                        own,
-                        act="gate:adopt_evaluation",
-                        params=params.adopt_evaluation(**values),
-                        approver=one.id,
-                        secret=approvers.normalise(self.secret(one)),
-                    )
-                    for one in (self.stage.cast.sam, self.stage.cast.sue)
-                ]
+                two = self._two(own, "gate:adopt_evaluation", params.adopt_evaluation(**values))
                 client.adopt_evaluation(own, proposals=two, **values)
 
     def set_policy(self, setting: str, value: int) -> None:
@@ -143,16 +141,7 @@ class Spread:
         wanted = params.set_policy(setting=setting, value=value)
         for name in ("", *self.shards):
             with self.connection(name) as own:
-                two = [
-                    client.propose(
-                        own,
-                        act="gate:set_policy",
-                        params=wanted,
-                        approver=one.id,
-                        secret=approvers.normalise(self.secret(one)),
-                    )
-                    for one in (self.stage.cast.sam, self.stage.cast.sue)
-                ]
+                two = self._two(own, "gate:set_policy", wanted)
                 client.set_policy(own, setting=setting, value=value, proposals=two)
 
     def listed(self, gallery: Gallery, **changes: Any) -> tuple[SearchRequest, list[tuple[int, uuid.UUID]]]:
